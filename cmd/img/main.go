@@ -1,0 +1,69 @@
+// Command img builds container images out of files, one request at a time for Bazel's actions, and moves them
+// to where they run. Each verb has a file of its name here and does no more than read its input, call the
+// package of that name and report.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// process is all that a verb may know of the process it runs in.
+type process struct {
+	Args   []string // after the verb
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+}
+
+type verb struct {
+	name, help string
+	run        func(context.Context, process) error
+}
+
+func verbs() []verb {
+	return []verb{}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := process{os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv}
+	if err := run(ctx, p); err != nil {
+		fmt.Fprintf(p.Stderr, "img: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, p process) error {
+	if len(p.Args) == 0 {
+		usage(p.Stderr)
+		return errors.New("want a verb")
+	}
+	name := p.Args[0]
+	p.Args = p.Args[1:]
+	for _, v := range verbs() {
+		if v.name == name {
+			return v.run(ctx, p)
+		}
+	}
+	if name == "help" || name == "-h" || name == "--help" {
+		usage(p.Stdout)
+		return nil
+	}
+	usage(p.Stderr)
+	return fmt.Errorf("%q is not a verb", name)
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: img VERB …")
+	for _, v := range verbs() {
+		fmt.Fprintf(w, "  %-10s %s\n", v.name, v.help)
+	}
+}

@@ -1,0 +1,93 @@
+// Package request is the contract between the rules and the tool. A request is a file of JSON Lines that
+// Bazel writes when it runs an action: a header with the kind, the version and all that the rules know at
+// analysis, then one record a line for what they know only as depsets of files. A request alone repeats its action:
+//
+//	img layer @bazel-out/…/layer.request
+//
+// Its entry point is [Read]; one file for each kind declares the types. The law: decoding is strict. A key or a
+// version that this tool does not know is an error that names the line, since the rules and the tool are
+// released together and a difference means that they were mixed.
+package request
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// maxLine bounds one line. The longest records hold a symlink's target or a label's annotations; a megabyte is
+// far beyond either.
+const maxLine = 16 << 20
+
+// Header is embedded in the header of every kind.
+type Header struct {
+	// Kind is the verb that the request is for: "layer", "manifest", …
+	Kind string `json:"kind"`
+	// Version is the version of that kind's format.
+	Version int `json:"version"`
+}
+
+// Read decodes a request of the kind and version that want names: the first line into header, which embeds
+// [Header], and each later line into a new R that is handed to each. An error from each is returned with the
+// number of its line.
+func Read[R any](r io.Reader, want Header, header any, each func(R) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		if err := line(lines.Bytes(), n, want, header, each); err != nil {
+			return fmt.Errorf("request line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("request line %d: %w", n+1, err)
+	}
+	if n == 0 {
+		return errors.New("request is empty: want a header line")
+	}
+	return nil
+}
+
+func line[R any](b []byte, n int, want Header, header any, each func(R) error) error {
+	if n == 1 {
+		return decodeHeader(b, want, header)
+	}
+	var rec R
+	if err := strict(b, &rec); err != nil {
+		return err
+	}
+	return each(rec)
+}
+
+// decodeHeader looks at the version before the rest, so that a request of another version is reported as that
+// and not as an unknown key.
+func decodeHeader(b []byte, want Header, header any) error {
+	var got Header
+	if err := json.Unmarshal(b, &got); err != nil {
+		return err
+	}
+	if got.Kind != want.Kind {
+		return fmt.Errorf("is a request of kind %q: want %q", got.Kind, want.Kind)
+	}
+	if got.Version != want.Version {
+		return fmt.Errorf("has version %d and this img reads version %d: use the img that belongs to these rules", got.Version, want.Version)
+	}
+	return strict(b, header)
+}
+
+// strict decodes exactly one JSON value without unknown keys.
+func strict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("has more than one JSON value")
+	}
+	return nil
+}
