@@ -14,8 +14,8 @@ const MaxManifestSize = 16 << 20
 // registry need not hold (they carry urls), are left out, and so is the subject: a referrer may come before
 // what it refers to. A blob that is no manifest has no children.
 //
-// The type is taken from the descriptor: a body that says it is something else is refused, so that nobody can
-// be shown one thing and given another.
+// The type is taken from the descriptor: a body that says it is something else, or that could be read as a manifest
+// and as an index, is refused, so that nobody can be shown one thing and given another.
 func Children(d Descriptor, body []byte) ([]Descriptor, error) {
 	if !IsManifest(d.MediaType) {
 		return nil, nil
@@ -32,16 +32,17 @@ func Children(d Descriptor, body []byte) ([]Descriptor, error) {
 	if doc.MediaType != "" && doc.MediaType != d.MediaType {
 		return nil, fmt.Errorf("manifest %s: is described as %s but says it is %s", d.Digest, d.MediaType, doc.MediaType)
 	}
-	var all []Descriptor
-	if IsIndex(d.MediaType) {
-		all = doc.Manifests
-	} else {
-		if doc.Config != nil {
-			all = append(all, *doc.Config)
-		}
-		all = append(all, doc.Layers...)
+	if doc.Manifests != nil && (doc.Config != nil || doc.Layers != nil) {
+		return nil, fmt.Errorf("manifest %s: has both manifests and layers or a config", d.Digest)
 	}
-	return valid(d, all)
+	if IsIndex(d.MediaType) {
+		return valid(d, doc.Manifests)
+	}
+	var all []Descriptor
+	if doc.Config != nil {
+		all = append(all, *doc.Config)
+	}
+	return valid(d, append(all, doc.Layers...))
 }
 
 // valid checks every descriptor of d and drops the foreign ones.
