@@ -31,8 +31,9 @@ type Sink interface {
 	// everything below it. A sink for which asking costs more than sending may call all of them missing.
 	Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error)
 	// Put stores the blob d. It pulls the bytes from src: never (it mounts or links), once, or again after
-	// a failure. When Put returns nil the blob is whole and visible; otherwise nothing of it is visible. Putting
-	// what is there already is not an error.
+	// a failure, and closes what it opened. When Put returns nil the blob is whole, has the digest and size of d, and is
+	// visible; otherwise nothing of it is visible. Bytes that are not d's are an error, found by the sink or by the store
+	// behind it. Putting what is there already is not an error.
 	Put(ctx context.Context, d oci.Descriptor, src Source) error
 }
 
