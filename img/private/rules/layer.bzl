@@ -1,0 +1,168 @@
+"""image_layer: files of a build become one layer of an image."""
+
+load("//img/private:providers.bzl", "LayerInfo")
+load("//img/private:settings.bzl", "auto", "setting")
+load("//img/private/actions:layer.bzl", "layer_action")
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+
+visibility("//img")
+
+_MEDIA_TYPE = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+
+# What `auto` means for each compilation mode: quick while one edits, small for a release.
+_LEVEL = {
+    "gzip": {"dbg": "default", "fastbuild": "1", "opt": "9"},
+    "zstd": {"dbg": "default", "fastbuild": "1", "opt": "4"},
+}
+
+def _image_layer_impl(ctx):
+    compress = auto(ctx.attr.compress, ctx.attr._compress)
+    estargz = auto(ctx.attr.estargz, ctx.attr._estargz) == "enabled"
+    made = layer_action(
+        ctx,
+        tool = ctx.toolchains["//img:toolchain_type"],
+        contents = [_content(ctx, path, target) for path, target in ctx.attr.srcs.items()],
+        symlinks = ctx.attr.symlinks,
+        compress = compress,
+        level = _level(ctx, compress),
+        jobs = ctx.attr._jobs[BuildSettingInfo].value,
+        estargz = estargz,
+        create_parents = auto(ctx.attr.create_parent_directories, ctx.attr._parents) == "enabled",
+        tree_artifacts = auto(ctx.attr.tree_artifact_handling, ctx.attr._trees),
+        annotations = ctx.attr.annotations,
+        annotations_file = ctx.file.annotations_file,
+        default_metadata = _metadata(ctx, "default_metadata", ctx.attr.default_metadata) if ctx.attr.default_metadata else None,
+        file_metadata = {p: _metadata(ctx, "file_metadata", m) for p, m in ctx.attr.file_metadata.items()},
+    )
+    return [
+        DefaultInfo(files = depset([made.blob])),
+        OutputGroupInfo(layer = depset([made.blob]), metadata = depset([made.metadata])),
+        LayerInfo(blob = made.blob, metadata = made.metadata, media_type = _MEDIA_TYPE[compress], estargz = estargz),
+    ]
+
+def _level(ctx, compress):
+    level = ctx.attr._level[BuildSettingInfo].value
+    return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
+
+def _metadata(ctx, attribute, text):
+    value = json.decode(text, default = None)
+    if type(value) != "dict":
+        fail("%s: %s: want what file_metadata() returns, a JSON object; got %r" % (ctx.label, attribute, text))
+    return value
+
+def _content(ctx, path, target):
+    """What one entry of srcs adds: pairs of path and File, and the runfiles of an executable."""
+    info = target[DefaultInfo]
+    executable = info.files_to_run.executable if info.files_to_run else None
+    if executable and info.default_runfiles and not executable.is_source and ctx.attr.include_runfiles:
+        at = _below(path, executable) if path.endswith("/") else path
+        mapping = info.files_to_run.repo_mapping_manifest
+        return struct(
+            files = [(at, executable)],
+            executable_path = at,
+            runfiles = info.default_runfiles,
+            repo_mapping = mapping,
+            inputs = depset(
+                [executable] + ([mapping] if mapping else []),
+                transitive = [info.default_runfiles.files, _symlink_files(info.default_runfiles)],
+            ),
+        )
+    files = info.files.to_list()
+    if not files:
+        fail("%s: srcs: %s, for %r, has no default outputs: name a target that makes files" % (ctx.label, target.label, path))
+    into = path.endswith("/") or len(files) > 1
+    return struct(
+        files = [(_below(path, f) if into and not f.is_directory else path, f) for f in files],
+        executable_path = None,
+        runfiles = None,
+        repo_mapping = None,
+        inputs = info.files,
+    )
+
+def _below(path, file):
+    return path.rstrip("/") + "/" + file.basename
+
+def _symlink_files(runfiles):
+    entries = runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()
+    return depset([e.target_file for e in entries])
+
+image_layer = rule(
+    implementation = _image_layer_impl,
+    doc = """Makes one layer of an image out of files, symlinks and executables with their runfiles.
+
+The blob, its digest, its diff ID and its metadata come out of one action, and are the same bytes on every machine.
+Entries have mode 0755, owner 0:0 and the time 1970-01-01T00:00:00Z unless metadata says otherwise; files with the
+same content and metadata are stored once. The layer follows the OCI image specification, "Image Layer Filesystem
+Changeset".
+
+```starlark
+image_layer(
+    name = "app",
+    srcs = {
+        "/app/server": "//cmd/server",
+        "/app/static/": ":static_files",
+    },
+    symlinks = {"/usr/bin/server": "/app/server"},
+)
+```
+""",
+    attrs = {
+        "annotations": attr.string_dict(
+            doc = "Annotations of the layer's descriptor.",
+        ),
+        "annotations_file": attr.label(
+            allow_single_file = True,
+            doc = "File of `KEY=VALUE` lines, merged over `annotations`.",
+        ),
+        "compress": attr.string(
+            default = "auto",
+            values = ["auto", "gzip", "zstd"],
+            doc = "Compression of the blob. `auto` is the setting `compress`.",
+        ),
+        "create_parent_directories": attr.string(
+            default = "auto",
+            values = ["auto", "enabled", "disabled"],
+            doc = "Whether every parent directory gets an entry, once. `auto` is the setting of that name.",
+        ),
+        "default_metadata": attr.string(
+            doc = "What `file_metadata()` returns, for every entry. A `mode` applies to files; directories get execute bits where they have read bits.",
+        ),
+        "estargz": attr.string(
+            default = "auto",
+            values = ["auto", "enabled", "disabled"],
+            doc = "Whether the layer can be mounted lazily. `auto` is the setting of that name.",
+        ),
+        "file_metadata": attr.string_dict(
+            doc = "Path in the image → what `file_metadata()` returns. Overrides `default_metadata` field by field. A path that matches nothing is an error.",
+        ),
+        "include_runfiles": attr.bool(
+            default = True,
+            doc = "Whether an executable brings its runfiles, under `<path>.runfiles/`.",
+        ),
+        "srcs": attr.string_keyed_label_dict(
+            allow_files = True,
+            doc = """Path in the image → target. An executable goes to the path, its runfiles beside it. Otherwise the default outputs: one
+file goes exactly to the path, several go below it by base name, a directory puts its contents below it. A path that
+ends in `/` is a directory to put things in.""",
+        ),
+        "symlinks": attr.string_dict(
+            doc = "Path of a symlink in the image → its target, verbatim.",
+        ),
+        "tree_artifact_handling": attr.string(
+            default = "auto",
+            values = ["auto", "full", "deduplicate_symlink"],
+            doc = "`deduplicate_symlink`: a tree artifact that is identical to an earlier one becomes a relative symlink to it. `auto` is the setting `layer_tree_artifact_handling`.",
+        ),
+        "_compress": setting("compress"),
+        "_estargz": setting("estargz"),
+        "_jobs": setting("compression_jobs"),
+        "_level": setting("compression_level"),
+        "_parents": setting("create_parent_directories"),
+        "_trees": setting("layer_tree_artifact_handling"),
+    },
+    provides = [LayerInfo],
+    toolchains = ["//img:toolchain_type"],
+)
