@@ -3,6 +3,7 @@ package oci
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // MaxManifestSize is the largest manifest, index or config this program reads into memory. Registries
@@ -17,37 +18,59 @@ const MaxManifestSize = 16 << 20
 // The type is taken from the descriptor: a body that says it is something else, or that could be read as a manifest
 // and as an index, is refused, so that nobody can be shown one thing and given another.
 func Children(d Descriptor, body []byte) ([]Descriptor, error) {
-	if !IsManifest(d.MediaType) {
-		return nil, nil
+	doc, err := parse(d, body)
+	if err != nil {
+		return nil, err
 	}
-	var doc struct {
-		MediaType string       `json:"mediaType"`
-		Config    *Descriptor  `json:"config"`
-		Layers    []Descriptor `json:"layers"`
-		Manifests []Descriptor `json:"manifests"`
+	return valid(d, slices.Concat(doc.Manifests, doc.config(), doc.Layers))
+}
+
+// ShallowChildren is [Children] without layers: the manifests of an index, the config of a manifest.
+func ShallowChildren(d Descriptor, body []byte) ([]Descriptor, error) {
+	doc, err := parse(d, body)
+	if err != nil {
+		return nil, err
+	}
+	return valid(d, slices.Concat(doc.Manifests, doc.config()))
+}
+
+// document is what manifests and indexes say about their children.
+type document struct {
+	MediaType string       `json:"mediaType"`
+	Config    *Descriptor  `json:"config"`
+	Layers    []Descriptor `json:"layers"`
+	Manifests []Descriptor `json:"manifests"`
+}
+
+func (doc document) config() []Descriptor {
+	if doc.Config == nil {
+		return nil
+	}
+	return []Descriptor{*doc.Config}
+}
+
+func parse(d Descriptor, body []byte) (doc document, err error) {
+	if !IsManifest(d.MediaType) {
+		return doc, nil
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
+		return doc, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
-	if doc.MediaType != "" && doc.MediaType != d.MediaType {
-		return nil, fmt.Errorf("manifest %s: is described as %s but says it is %s", d.Digest, d.MediaType, doc.MediaType)
+	isImage := doc.Config != nil || doc.Layers != nil
+	switch {
+	case doc.MediaType != "" && doc.MediaType != d.MediaType:
+		err = fmt.Errorf("manifest %s: is described as %s but says it is %s", d.Digest, d.MediaType, doc.MediaType)
+	case doc.Manifests != nil && isImage:
+		err = fmt.Errorf("manifest %s: has both manifests and layers or a config", d.Digest)
+	case isImage && IsIndex(d.MediaType), doc.Manifests != nil && !IsIndex(d.MediaType):
+		err = fmt.Errorf("manifest %s: is described as %s and has not the parts of one", d.Digest, d.MediaType)
 	}
-	if doc.Manifests != nil && (doc.Config != nil || doc.Layers != nil) {
-		return nil, fmt.Errorf("manifest %s: has both manifests and layers or a config", d.Digest)
-	}
-	if IsIndex(d.MediaType) {
-		return valid(d, doc.Manifests)
-	}
-	var all []Descriptor
-	if doc.Config != nil {
-		all = append(all, *doc.Config)
-	}
-	return valid(d, append(all, doc.Layers...))
+	return doc, err
 }
 
 // valid checks every descriptor of d and drops the foreign ones.
 func valid(d Descriptor, all []Descriptor) ([]Descriptor, error) {
-	out := all[:0:0]
+	var out []Descriptor
 	for _, c := range all {
 		if _, err := ParseDigest(string(c.Digest)); err != nil {
 			return nil, fmt.Errorf("manifest %s: %w", d.Digest, err)

@@ -38,13 +38,26 @@ func TestChildrenOfABlobAreNone(t *testing.T) {
 	}
 }
 
+func TestShallowChildrenAreChildrenWithoutLayers(t *testing.T) {
+	body := `{"config":{"digest":"` + other + `"},"layers":[{"digest":"` + someDigest + `","size":3}]}`
+	got, err := ShallowChildren(Descriptor{MediaType: MediaTypeManifest, Digest: someDigest}, []byte(body))
+	if err != nil || len(got) != 1 || got[0].Digest != other {
+		t.Errorf("of a manifest: %v, %v; want its config", got, err)
+	}
+	got, err = ShallowChildren(Descriptor{MediaType: MediaTypeIndex, Digest: someDigest}, []byte(`{"manifests":[{"digest":"`+other+`"}]}`))
+	if err != nil || len(got) != 1 {
+		t.Errorf("of an index: %v, %v; want its manifest", got, err)
+	}
+}
+
 func TestChildrenRefusesWhatIsNotAsDescribed(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"mediaType":"` + MediaTypeIndex + `"}`:                 "says it is",
 		`{"manifests":[],"layers":[]}`:                           "both manifests and layers",
 		`{"layers":[{"digest":"sha256:zz"}]}`:                    "digest",
 		`{"layers":[{"digest":"` + someDigest + `","size":-1}]}`: "has the size -1",
-		`nonsense`: "invalid",
+		`{"manifests":[]}`:                                       "has not the parts of one",
+		`nonsense`:                                               "invalid",
 	} {
 		_, err := Children(Descriptor{MediaType: MediaTypeManifest, Digest: someDigest}, []byte(body))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), someDigest) {

@@ -16,7 +16,7 @@ import (
 
 func testSink(t *testing.T, open func(*testing.T) Store) {
 	t.Run("HoldsWhatWasPut", func(t *testing.T) {
-		s, body := open(t), Bytes("large", 17<<20+3)
+		s, body := open(t), Bytes("large", 9<<20+3)
 		wantBody(t, s, put(t, s, body), body)
 	})
 	t.Run("HoldsTheEmptyBlob", func(t *testing.T) {

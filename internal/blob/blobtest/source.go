@@ -15,7 +15,7 @@ import (
 type filler = func(t *testing.T, bodies ...[]byte) blob.Source
 
 func testOpen(t *testing.T, fill filler) {
-	small, large := []byte("small"), Bytes("large", 9<<20+1)
+	small, large := []byte("small"), Bytes("large", 3<<20+1)
 	t.Run("ReadsWhatItHolds", func(t *testing.T) {
 		s := fill(t, small, large)
 		wantBody(t, s, Describe(small), small)

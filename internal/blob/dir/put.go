@@ -22,13 +22,24 @@ func (s Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	if err := os.MkdirAll(s.folder(), 0o755); err != nil {
+	if err := s.makeFolder(); err != nil {
 		return fmt.Errorf("directory %s: %w", s.Root, err)
 	}
 	if s.Link && s.link(d, src) {
 		return s.sync(s.folder())
 	}
 	return s.copy(ctx, d, src)
+}
+
+// makeFolder makes the folder of the blobs, and its parents, as durably as a blob.
+func (s Store) makeFolder() error {
+	if _, err := os.Stat(s.folder()); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(s.folder(), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(s.sync(filepath.Dir(s.Root)), s.sync(s.Root), s.sync(filepath.Dir(s.folder())))
 }
 
 // link reports whether it could make the blob a link to a file of src. Where it can't, copying may still work and
