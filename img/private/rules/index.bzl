@@ -1,0 +1,82 @@
+"""image_index: one image for many platforms."""
+
+load("//img/private:base.bzl", "only_pull")
+load("//img/private:literal.bzl", "literals", "not_yet")
+load("//img/private:platforms.bzl", "format_platform")
+load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load("//img/private:transitions.bzl", "each_platform")
+load("//img/private/actions:index.bzl", "index_action")
+
+visibility("//img")
+
+def _image_index_impl(ctx):
+    not_yet(ctx, ["annotations_file", "build_settings"])
+    targets = _in_order(ctx)
+    manifests = [t[ImageManifestInfo] for t in targets]
+    _no_platform_twice(ctx, manifests)
+    made = index_action(
+        ctx,
+        tool = ctx.toolchains["//img:toolchain_type"],
+        descriptors = [m.descriptor for m in manifests],
+        annotations = literals(ctx, "annotations", ctx.attr.annotations),
+    )
+    pulls = [p for p in [only_pull(t) for t in targets] if p]
+    return [
+        DefaultInfo(files = depset([made.index], transitive = [t[DefaultInfo].files for t in targets])),
+        OutputGroupInfo(digest = depset([made.digest])),
+        ImageIndexInfo(index = made.index, manifests = manifests),
+    ] + pulls[:1]
+
+def _in_order(ctx):
+    """The manifests, for each platform in the order that the BUILD file gives."""
+    split = ctx.split_attr.manifests
+    keys = [str(p.label) for p in ctx.attr.platforms] if ctx.attr.platforms else split.keys()
+    return [t for k in keys for t in split[k]]
+
+def _no_platform_twice(ctx, manifests):
+    seen = {}
+    for m in manifests:
+        name = format_platform(m)
+        if name in seen:
+            fail("{}: manifests: two are for {}: an index has one for each platform".format(ctx.label, name))
+        seen[name] = True
+
+image_index = rule(
+    implementation = _image_index_impl,
+    doc = """Makes an index: one reference for the images of many platforms.
+
+Give `manifests` one target for each platform, or one target and `platforms`, for each of which it is built. The index follows the OCI
+image specification.
+
+Output group: `digest` (text `sha256:…`, no newline). Default outputs: the index, manifests and configs.
+""",
+    attrs = {
+        "annotations": attr.string_dict(
+            doc = "Annotations of the index.",
+        ),
+        "annotations_file": attr.label(
+            allow_single_file = True,
+            doc = "File of `KEY=VALUE` lines, merged over `annotations`.",
+        ),
+        "build_settings": attr.string_keyed_label_dict(
+            doc = "Name → build setting whose value templates can use.",
+        ),
+        "manifests": attr.label_list(
+            cfg = each_platform,
+            doc = "Images of the index, in order.",
+            mandatory = True,
+            providers = [ImageManifestInfo],
+        ),
+        "platforms": attr.label_list(
+            doc = "Platforms to build each of `manifests` for, in order. Empty: as the build is configured.",
+            providers = [platform_common.PlatformInfo],
+        ),
+        "stamp": attr.string(
+            default = "auto",
+            values = ["auto", "enabled", "disabled"],
+            doc = "Whether templates see the workspace status.",
+        ),
+    },
+    provides = [ImageIndexInfo],
+    toolchains = ["//img:toolchain_type"],
+)

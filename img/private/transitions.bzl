@@ -1,0 +1,38 @@
+"""Transitions between platforms."""
+
+visibility("//img/private/rules/...")
+
+_PLATFORMS = "//command_line_option:platforms"
+_HOST_PLATFORM = "//command_line_option:host_platform"
+
+def _one_platform_impl(settings, attr):
+    return {_PLATFORMS: [str(attr.platform)] if attr.platform else settings[_PLATFORMS]}
+
+# Builds a target for its attribute `platform`, if it has one.
+one_platform = transition(
+    implementation = _one_platform_impl,
+    inputs = [_PLATFORMS],
+    outputs = [_PLATFORMS],
+)
+
+def _each_platform_impl(settings, attr):
+    if not attr.platforms:
+        return {"": {_PLATFORMS: settings[_PLATFORMS]}}
+    return {str(p): {_PLATFORMS: [str(p)]} for p in attr.platforms}
+
+# Builds a dependency for each of the attribute `platforms`, or as it is when there is none.
+each_platform = transition(
+    implementation = _each_platform_impl,
+    inputs = [_PLATFORMS],
+    outputs = [_PLATFORMS],
+)
+
+def _host_impl(settings, _attr):
+    return {_PLATFORMS: [str(settings[_HOST_PLATFORM])]}
+
+# Builds a dependency for the machine that Bazel runs on.
+host = transition(
+    implementation = _host_impl,
+    inputs = [_HOST_PLATFORM],
+    outputs = [_PLATFORMS],
+)
