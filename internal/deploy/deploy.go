@@ -1,0 +1,80 @@
+// Package deploy sends images where they run. A [Plan], made by a build, says what goes where and where each
+// blob is to be found; [Push] carries it out as one copy of a graph of blobs.
+//
+// The law: a plan is pure. It holds no credential, no absolute path and no time, so the same build makes the same
+// plan everywhere; what differs from machine to machine comes in when it is carried out.
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Version is the version of the plan's format, docs/formats/plan.md.
+const Version = 1
+
+// Plan says what to deploy.
+type Plan struct {
+	Version int `json:"version"`
+	// Name is the label of the target that made the plan.
+	Name       string      `json:"name"`
+	Operations []Operation `json:"operations"`
+	// Blobs are all that the operations' roots need.
+	Blobs []Blob `json:"blobs"`
+	// Bases are where blobs without a file can be pulled from.
+	Bases []Base `json:"bases,omitempty"`
+}
+
+// Operation sends one image to one place.
+type Operation struct {
+	// Kind is "push".
+	Kind       string         `json:"kind"`
+	Root       oci.Descriptor `json:"root"`
+	Registry   string         `json:"registry"`
+	Repository string         `json:"repository"`
+	Tags       []string       `json:"tags,omitempty"`
+	// Strategy is "eager".
+	Strategy string `json:"strategy"`
+}
+
+// Blob is one blob of an image.
+type Blob struct {
+	oci.Descriptor
+	// File is where its bytes are, relative to the runfiles directory; empty when they are not at hand.
+	File string `json:"file,omitempty"`
+}
+
+// Base is an image that another stands on: a place to pull from.
+type Base struct {
+	Registries []string `json:"registries"`
+	Repository string   `json:"repository"`
+	Digest     string   `json:"digest,omitempty"`
+}
+
+// Parse reads a plan.
+func Parse(b []byte) (Plan, error) {
+	var p Plan
+	if err := json.Unmarshal(b, &p); err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
+	if p.Version != Version {
+		return Plan{}, fmt.Errorf("plan: has version %d and this img reads version %d: build the target again", p.Version, Version)
+	}
+	for _, o := range p.Operations {
+		if _, err := oci.ParseDigest(string(o.Root.Digest)); err != nil {
+			return Plan{}, fmt.Errorf("plan of %s: root: %w", p.Name, err)
+		}
+	}
+	return p, nil
+}
+
+// Encode writes the plan.
+func (p Plan) Encode() ([]byte, error) {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}

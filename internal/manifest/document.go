@@ -1,0 +1,78 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+)
+
+// document is a JSON object whose fields stay as they were written until one is replaced.
+type document map[string]json.RawMessage
+
+func parseDocument(b []byte) (document, error) {
+	doc := document{}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, err
+	}
+	if doc == nil {
+		return nil, fmt.Errorf("is null: want a JSON object")
+	}
+	return doc, nil
+}
+
+// field decodes one field; one that is absent or null is the zero value.
+func field[T any](doc document, name string) (T, error) {
+	var v T
+	raw, ok := doc[name]
+	if !ok {
+		return v, nil
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return v, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
+}
+
+// with returns a copy of doc in which name is v.
+func (doc document) with(name string, v any) document {
+	out := maps.Clone(doc)
+	if out == nil {
+		out = document{}
+	}
+	out[name] = encodeValue(v)
+	return out
+}
+
+// withOrWithout sets name to v if keep is true, and removes it otherwise.
+func (doc document) withOrWithout(name string, v any, keep bool) document {
+	if keep {
+		return doc.with(name, v)
+	}
+	out := maps.Clone(doc)
+	delete(out, name)
+	return out
+}
+
+// encode writes the document in its one form: compact, keys sorted, nothing escaped that JSON does not ask for.
+func (doc document) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(map[string]json.RawMessage(doc)); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// encodeValue writes the values that this package makes: strings, lists and maps of them, descriptors. They always
+// have a JSON form.
+func encodeValue(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
