@@ -1,0 +1,96 @@
+package layer
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strings"
+)
+
+// Contents gathers what a layer is to hold. The zero value is empty.
+type Contents struct {
+	// Default applies to every entry; Files overrides it by path, field by field.
+	Default Attributes
+	Files   map[string]Attributes
+	// CreateParents adds an entry for each parent directory that has none.
+	CreateParents bool
+
+	entries []Entry
+}
+
+// AddFile puts the file from at a path. When from is a directory, what is in it goes below the path.
+func (c *Contents) AddFile(at, from string) error {
+	at, err := cleanDirectory(at)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(from)
+	if err != nil {
+		return fmt.Errorf("path /%s: %w", at, err)
+	}
+	if info.IsDir() {
+		return walkTree(from, func(e Entry) error {
+			e.Path = path.Join(at, e.Path)
+			return c.add(e)
+		})
+	}
+	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size()})
+}
+
+// AddEmpty puts an empty file at a path.
+func (c *Contents) AddEmpty(at string) error { return c.add(Entry{Path: at, Kind: File}) }
+
+// AddSymlink puts a symlink with a text at a path.
+func (c *Contents) AddSymlink(at, target string) error {
+	if target == "" {
+		return fmt.Errorf("symlink %q: has no target", at)
+	}
+	return c.add(Entry{Path: at, Kind: Symlink, Target: target})
+}
+
+func (c *Contents) add(e Entry) error {
+	p, err := cleanPath(e.Path)
+	if err != nil {
+		return err
+	}
+	e.Path = p
+	c.entries = append(c.entries, e)
+	return nil
+}
+
+// Entries returns the contents in the order of the archive, each with its metadata.
+func (c *Contents) Entries() ([]Entry, error) {
+	entries, err := arrange(c.entries)
+	if err != nil {
+		return nil, err
+	}
+	if c.CreateParents {
+		entries = withParents(entries)
+	}
+	return entries, c.describe(entries)
+}
+
+// withParents adds the directories above sorted entries that are not among them.
+func withParents(entries []Entry) []Entry {
+	have := map[string]bool{}
+	var out []Entry
+	for _, e := range entries {
+		for i := range len(e.Path) {
+			if e.Path[i] == '/' && !have[e.Path[:i]] {
+				have[e.Path[:i]] = true
+				out = append(out, Entry{Path: e.Path[:i], Kind: Directory})
+			}
+		}
+		have[e.Path] = true
+		out = append(out, e)
+	}
+	return out
+}
+
+// cleanDirectory is cleanPath for what may be a directory's contents: they can go to the root.
+func cleanDirectory(at string) (string, error) {
+	if strings.Trim(at, "/.") == "" && !strings.Contains(at, "..") {
+		return "", nil
+	}
+	return cleanPath(at)
+}

@@ -1,0 +1,160 @@
+package layer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// tree makes a directory: a name that ends in / is an empty directory, "name -> text" a symlink, any other a file with its own name.
+func makeTree(t *testing.T, names ...string) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "out", "tree")
+	must(t, os.MkdirAll(root, 0o755))
+	for _, name := range names {
+		name, text, link := strings.Cut(name, " -> ")
+		path := filepath.Join(root, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		switch {
+		case link:
+			must(t, os.Symlink(text, path))
+		case strings.HasSuffix(name, "/"):
+			must(t, os.MkdirAll(path, 0o755))
+		default:
+			must(t, os.WriteFile(path, []byte(name), 0o644))
+		}
+	}
+	return root
+}
+
+func show(t *testing.T, c Contents) []string {
+	t.Helper()
+	entries, err := c.Entries()
+	must(t, err)
+	var lines []string
+	for _, e := range entries {
+		line := e.header().Name
+		if e.Kind == Symlink {
+			line += " -> " + e.Target
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestADirectoryIsTheSameHoweverBazelPutsItThere(t *testing.T) {
+	names := []string{"a", "sub/b", "sub/in -> ../a", "sub/deep/c", "empty/", "out -> ../../elsewhere"}
+	real := makeTree(t, names...)
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(real)), "elsewhere"), []byte("e"), 0o644))
+	want := []string{"t/a", "t/out", "t/sub/b", "t/sub/deep/c", "t/sub/in -> ../a"}
+
+	linked := filepath.Join(t.TempDir(), "tree")
+	must(t, os.Symlink(real, linked))
+	files := filepath.Join(t.TempDir(), "tree") // as in the sandbox: a link for each file
+	for _, name := range []string{"a", "sub/b", "sub/in", "sub/deep/c", "out"} {
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(files, name)), 0o755))
+		must(t, os.Symlink(filepath.Join(real, name), filepath.Join(files, name)))
+	}
+	for way, root := range map[string]string{"itself": real, "as a link": linked, "as a link for each file": files} {
+		var c Contents
+		must(t, c.AddFile("t", root))
+		if d := cmp.Diff(want, show(t, c)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", way, d)
+		}
+	}
+}
+
+func TestSymlinksInADirectoryThatCannotBeFollowedAreErrors(t *testing.T) {
+	for name, tree := range map[string][]string{
+		"dangling":        {"a -> nothing"},
+		"dangling abroad": {"a -> /nowhere/at/all"},
+		"a cycle":         {"d/up -> /proc/self/cwd/none", "e -> e"},
+	} {
+		var c Contents
+		if err := c.AddFile("t", makeTree(t, tree...)); err == nil {
+			t.Errorf("%s: is no error: %v", name, show(t, c))
+		}
+	}
+}
+
+func TestPathsAreCleaned(t *testing.T) {
+	var c Contents
+	for _, p := range []string{"./a", "/b//c", "d/../e", "-dash", "with space", "new\nline", "ünïcode"} {
+		must(t, c.AddEmpty(p))
+	}
+	if d := cmp.Diff([]string{"-dash", "a", "b/c", "e", "new\nline", "with space", "ünïcode"}, show(t, c)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestEntriesThatDoNotFitTogetherAreErrors(t *testing.T) {
+	dir := makeTree(t, "one", "two")
+	for name, row := range map[string]struct {
+		add  func(*Contents) error
+		want string
+	}{
+		"outside":       {func(c *Contents) error { return c.AddEmpty("a/../../b") }, "leaves the root"},
+		"the root":      {func(c *Contents) error { return c.AddEmpty("/") }, "is the root of the image"},
+		"a NUL":         {func(c *Contents) error { return c.AddEmpty("a\x00") }, "NUL"},
+		"no target":     {func(c *Contents) error { return c.AddSymlink("a", "") }, "has no target"},
+		"no such file":  {func(c *Contents) error { return c.AddFile("a", filepath.Join(dir, "none")) }, "no such file"},
+		"twice":         {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddFile("/a", dir+"/two") }, "path /a: is given twice: the file " + dir + "/one, and the file " + dir + "/two"},
+		"below a file":  {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddEmpty("a/b") }, "path /a/b: an empty file, lies below /a, which is no directory: the file "},
+		"below a link":  {func(c *Contents) error { c.AddSymlink("a", "x"); return c.AddEmpty("a/b/c") }, "lies below /a"},
+		"bad mode":      {func(c *Contents) error { c.Default.Mode = ptr("rwx"); return c.AddEmpty("a") }, `default_metadata: mode "rwx"`},
+		"bad time":      {func(c *Contents) error { c.Default.Mtime = ptr("noon"); return c.AddEmpty("a") }, `mtime "noon"`},
+		"no such entry": {func(c *Contents) error { c.Files = map[string]Attributes{"/x": {}, "y": {}}; return c.AddEmpty("a") }, "file_metadata: the layer has no /x, no /y"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c Contents
+			err := row.add(&c)
+			if err == nil {
+				_, err = c.Entries()
+			}
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error is %v: want %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestTheSameFileTwiceIsOneEntry(t *testing.T) {
+	dir := makeTree(t, "one")
+	var c Contents
+	must(t, c.AddFile("a", dir+"/one"))
+	must(t, c.AddFile("./a", dir+"/one"))
+	if got := show(t, c); len(got) != 1 {
+		t.Errorf("entries are %v", got)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	c := Contents{
+		CreateParents: true,
+		Default:       Attributes{Mode: ptr("0640"), UID: ptr(5), Mtime: ptr("2024-01-31T12:00:00Z"), PAXRecords: map[string]string{"A.a": "1", "A.b": "1"}},
+		Files:         map[string]Attributes{"/d/f": {Mode: ptr("4755"), GID: ptr(9), PAXRecords: map[string]string{"A.b": "2"}}},
+	}
+	must(t, c.AddEmpty("d/f"))
+	must(t, c.AddEmpty("d/g"))
+	must(t, c.AddSymlink("l", "d"))
+	entries, err := c.Entries()
+	must(t, err)
+	for i, want := range []struct {
+		path string
+		mode int64
+		gid  int
+	}{{"d", 0o750, 0}, {"d/f", 0o4755, 9}, {"d/g", 0o640, 0}, {"l", 0o755, 0}} {
+		e := entries[i]
+		if e.Path != want.path || e.Mode != want.mode || e.GID != want.gid || e.UID != 5 || e.Mtime.Unix() != 1706702400 {
+			t.Errorf("entry is %+v: want %+v", e, want)
+		}
+	}
+	if d := cmp.Diff(map[string]string{"A.a": "1", "A.b": "2"}, entries[1].PAXRecords); d != "" {
+		t.Errorf("records of d/f (-want +got):\n%s", d)
+	}
+}
