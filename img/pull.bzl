@@ -1,0 +1,5 @@
+"""Base images out of registries."""
+
+load("//img/private/repo:pull.bzl", _pull = "pull")
+
+pull = _pull
