@@ -1,0 +1,137 @@
+// Package e2e_test sees the project from outside: a real Bazel builds a consumer's workspace, pushes to the project's
+// registry, and a client that is not ours looks at the result.
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
+)
+
+func TestBuildAndPushForTwoPlatforms(t *testing.T) {
+	registry := startRegistry(t)
+	base := pushBase(t, registry)
+	w := newWorkspace(t, "consumer", registry, base)
+
+	out := w.bazel("run", "//:push", "--", "--registry", registry, "-t", "extra")
+	lines := strings.Fields(out)
+	repo := registry + "/team/app"
+	if len(lines) != 4 || !strings.HasPrefix(lines[0], repo+"@sha256:") {
+		t.Fatalf("push printed %q: want the reference by digest and three tags", out)
+	}
+	if d := cmp.Diff([]string{repo + ":latest", repo + ":v1", repo + ":extra"}, lines[1:]); d != "" {
+		t.Errorf("tags (-want +got):\n%s", d)
+	}
+	index := pullIndex(t, lines[0])
+	if err := validate.Index(index); err != nil {
+		t.Errorf("the pushed index is not valid: %v", err)
+	}
+	checkPlatforms(t, index)
+	checkImage(t, index)
+}
+
+// checkPlatforms looks for each platform once, in the order of the BUILD file.
+func checkPlatforms(t *testing.T, index v1.ImageIndex) {
+	t.Helper()
+	m, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range m.Manifests {
+		got = append(got, d.Platform.String())
+	}
+	if d := cmp.Diff([]string{"linux/arm64", "linux/amd64"}, got); d != "" {
+		t.Errorf("platforms (-want +got):\n%s", d)
+	}
+}
+
+func checkImage(t *testing.T, index v1.ImageIndex) {
+	t.Helper()
+	m, _ := index.IndexManifest()
+	image, err := index.Image(m.Manifests[1].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"PATH=/bin", "MODE=test"}, config.Config.Env); d != "" {
+		t.Errorf("env (-want +got):\n%s", d)
+	}
+	if config.Config.Labels["team"] != "e2e" || config.Architecture != "amd64" || len(config.History) != 3 {
+		t.Errorf("config is %+v", config)
+	}
+	bazeltest.Golden(t, "image.txt", listing(t, image))
+}
+
+func pullIndex(t *testing.T, reference string) v1.ImageIndex {
+	t.Helper()
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+func TestSecondPushMovesNothing(t *testing.T) {
+	registry := startRegistry(t)
+	w := newWorkspace(t, "consumer", registry, pushBase(t, registry))
+	first := w.bazel("run", "//:push", "--", "--registry", registry)
+	if second := w.bazel("run", "//:push", "--", "--registry", registry); second != first {
+		t.Errorf("the second push printed %q, the first %q", second, first)
+	}
+	if !strings.Contains(w.stderr, "1 manifests there already") {
+		t.Errorf("the second push says:\n%s", w.stderr)
+	}
+}
+
+func TestABaseWithoutThePlatformFailsAtAnalysis(t *testing.T) {
+	registry := startRegistry(t)
+	w := newWorkspace(t, "consumer", registry, pushBase(t, registry))
+	if err := w.tryBazel("build", "--nobuild", "//:no_base"); err == nil {
+		t.Fatal("the build succeeded")
+	}
+	if want := "has nothing for linux/s390x: it has linux/amd64, linux/arm64"; !strings.Contains(w.stderr, want) {
+		t.Errorf("the error does not say %q:\n%s", want, w.stderr)
+	}
+}
+
+// TestSameDigestsEverywhere builds in ways that must not matter and compares every digest.
+func TestSameDigestsEverywhere(t *testing.T) {
+	registry := startRegistry(t)
+	base := pushBase(t, registry)
+	w := newWorkspace(t, "consumer", registry, base)
+	want := w.digests()
+	ways := map[string]func() map[string]string{
+		"on one CPU, unsandboxed": func() map[string]string {
+			return w.onOneCPU().digests("--spawn_strategy=local", "--action_env=ONE_CPU=1")
+		},
+		"with another number of compressors": func() map[string]string { return w.digests("--@rules_img//img/settings:compression_jobs=7") },
+		"in another workspace with another output base": func() map[string]string {
+			return newWorkspace(t, "consumer-elsewhere/deeper", registry, base).fresh().digests()
+		},
+		"with mapped paths, sandboxed": func() map[string]string {
+			return w.digests("--experimental_output_paths=strip", "--spawn_strategy=sandboxed")
+		},
+	}
+	for way, digests := range ways {
+		t.Run(way, func(t *testing.T) {
+			if d := cmp.Diff(want, digests()); d != "" {
+				t.Errorf("digests (-first +now):\n%s", d)
+			}
+		})
+	}
+}

@@ -1,0 +1,34 @@
+"""Images out of nothing but files, as bases for the tests of other rules."""
+
+load("//img/private/rules:import.bzl", "imported_index", "imported_manifest")
+
+def base(name, platforms):
+    """Declares an index as pull() lays one out.
+
+    Args:
+      name: (str) name of the index.
+      platforms: (list of str) os/architecture[/variant].
+    """
+    for p in platforms:
+        parts = p.split("/") + [""]
+        imported_manifest(
+            name = name + "-" + p,
+            architecture = parts[1],
+            config = "//tests:base/config.json",
+            descriptor = "//tests:base/descriptor.json",
+            layer_digests = ["00"],
+            layer_media_types = ["application/vnd.oci.image.layer.v1.tar+gzip"],
+            layers = ["//tests:base/layer.json"],
+            manifest = "//tests:base/manifest.json",
+            os = parts[0],
+            variant = parts[2],
+        )
+    imported_index(
+        name = name,
+        digest = "sha256:" + "1" * 64,
+        index = "//tests:base/index.json",
+        manifests = [name + "-" + p for p in platforms],
+        registries = ["registry.example"],
+        repository = "base",
+        tag = "1",
+    )
