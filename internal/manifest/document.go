@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 )
@@ -16,7 +17,7 @@ func parseDocument(b []byte) (document, error) {
 		return nil, err
 	}
 	if doc == nil {
-		return nil, fmt.Errorf("is null: want a JSON object")
+		return nil, errors.New("is null: want a JSON object")
 	}
 	return doc, nil
 }
@@ -44,29 +45,63 @@ func (doc document) with(name string, v any) document {
 	return out
 }
 
-// withOrWithout sets name to v if keep is true, and removes it otherwise.
-func (doc document) withOrWithout(name string, v any, keep bool) document {
-	if keep {
-		return doc.with(name, v)
-	}
+// without returns a copy of doc that has no name.
+func (doc document) without(name string) document {
 	out := maps.Clone(doc)
 	delete(out, name)
 	return out
 }
 
-// encode writes the document in its one form: compact, keys sorted, nothing escaped that JSON does not ask for.
-func (doc document) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(map[string]json.RawMessage(doc)); err != nil {
-		return nil, err
+// withOrWithout sets name to v if keep is true, and removes it otherwise.
+func (doc document) withOrWithout(name string, v any, keep bool) document {
+	if keep {
+		return doc.with(name, v)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return doc.without(name)
 }
 
-// encodeValue writes the values that this package makes: strings, lists and maps of them, descriptors. They always
-// have a JSON form.
+// withAny sets name to v unless v is empty.
+func (doc document) withAny(name, v string) document {
+	if v == "" {
+		return doc
+	}
+	return doc.with(name, v)
+}
+
+// merge returns doc with patch applied as a JSON Merge Patch (RFC 7396): objects are merged, null removes, all else replaces.
+func (doc document) merge(patch document) document {
+	out := maps.Clone(doc)
+	if out == nil {
+		out = document{}
+	}
+	for name, raw := range patch {
+		inner, err := parseDocument(raw)
+		switch {
+		case string(raw) == "null":
+			delete(out, name)
+		case err != nil: // no object
+			out[name] = raw
+		default:
+			old, err := parseDocument(out[name])
+			if err != nil {
+				old = nil
+			}
+			out[name] = encodeValue(old.merge(inner))
+		}
+	}
+	return out
+}
+
+// encode writes the document in its one form: compact, keys sorted, nothing escaped that JSON does not ask for.
+func (doc document) encode() []byte {
+	if doc == nil {
+		return []byte("{}")
+	}
+	return encodeValue(doc)
+}
+
+// encodeValue writes the values that this package makes: documents, strings, lists and maps of them, descriptors. They
+// always have a JSON form.
 func encodeValue(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

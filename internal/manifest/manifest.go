@@ -6,6 +6,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,10 +48,18 @@ func (l Layer) Descriptor() oci.Descriptor {
 
 // Spec is what to build. The zero value is an empty image without a platform.
 type Spec struct {
-	Platform    oci.Platform
-	Layers      []Layer // on top of the base's, lowest first
-	Base        *Base   // nil: from nothing
-	Annotations map[string]string
+	Platform     oci.Platform
+	Layers       []Layer // on top of the base's, lowest first
+	Base         *Base   // nil: from nothing
+	Annotations  map[string]string
+	ArtifactType string // empty: the base's
+
+	// Fragment is JSON that is merged over the base's config; nil: none.
+	Fragment []byte
+	// ConfigMediaType is the type of a config that is not an image's, which is then Fragment as it is.
+	ConfigMediaType string
+	// Created is a time, RFC 3339; empty: the base's.
+	Created string
 
 	User, WorkingDir, StopSignal string   // empty: the base's
 	Entrypoint, Cmd              []string // nil: the base's; an entrypoint clears the base's cmd
@@ -69,7 +78,7 @@ type Image struct {
 	Descriptor       oci.Descriptor // of the manifest, with its platform
 }
 
-// Build makes the image. Its errors say what is wrong with the base.
+// Build makes the image. Its errors say what is wrong with the base or the user's files.
 func Build(s Spec) (Image, error) {
 	base, err := parseBase(s.Base)
 	if err != nil {
@@ -77,9 +86,10 @@ func Build(s Spec) (Image, error) {
 	}
 	config, err := s.config(base)
 	if err != nil {
-		return Image{}, fmt.Errorf("base config: %w", err)
+		return Image{}, err
 	}
-	body, err := s.manifest(base, oci.Describe(oci.MediaTypeConfig, config))
+	configType := cmp.Or(s.ConfigMediaType, oci.MediaTypeConfig)
+	body, err := s.manifest(base, oci.Describe(configType, config))
 	if err != nil {
 		return Image{}, fmt.Errorf("base manifest: %w", err)
 	}
@@ -89,24 +99,39 @@ func Build(s Spec) (Image, error) {
 	return Image{Config: config, Manifest: body, Descriptor: d}, nil
 }
 
+func (s Spec) config(b base) ([]byte, error) {
+	if s.ConfigMediaType != "" && s.ConfigMediaType != oci.MediaTypeConfig {
+		return s.artifactConfig()
+	}
+	config, err := s.imageConfig(b)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return config, nil
+}
+
 // manifest edits the base's manifest: a new config, the layers of both, annotations merged.
 func (s Spec) manifest(b base, config oci.Descriptor) ([]byte, error) {
-	doc := b.manifest
-	layers := append([]oci.Descriptor{}, b.layers...)
-	for _, l := range s.Layers {
-		layers = append(layers, l.Descriptor())
+	layers := make([]json.RawMessage, 0, len(b.layers)+len(s.Layers))
+	for _, l := range b.layers {
+		layers = append(layers, l.encode())
 	}
-	annotations, err := field[map[string]string](doc, "annotations")
+	for _, l := range s.Layers {
+		layers = append(layers, encodeValue(l.Descriptor()))
+	}
+	annotations, err := field[map[string]string](b.manifest, "annotations")
 	if err != nil {
 		return nil, err
 	}
 	annotations = merged(annotations, s.baseAnnotations(), s.Annotations)
-	return doc.with("schemaVersion", 2).
+	return b.manifest.
+		with("schemaVersion", 2).
 		with("mediaType", oci.MediaTypeManifest).
+		withAny("artifactType", s.ArtifactType).
 		with("config", config).
 		with("layers", layers).
 		withOrWithout("annotations", annotations, len(annotations) > 0).
-		encode()
+		encode(), nil
 }
 
 func (s Spec) baseAnnotations() map[string]string {

@@ -111,6 +111,95 @@ func TestBuildEntrypointClearsTheBasesCmd(t *testing.T) {
 	}
 }
 
+func TestHistoryLinesUpWithLayers(t *testing.T) {
+	for base, want := range map[string][]string{
+		`[{"created_by":"base"},{"created_by":"env","empty_layer":true}]`: {"base", "env", "rules_img //b"},
+		`[]`: {"", "rules_img //b"},
+		`[{"created_by":"env","empty_layer":true}]`: {"env", "", "rules_img //b"},
+	} {
+		b := testBase()
+		b.Config = []byte(`{"rootfs":{"type":"layers","diff_ids":["` + string(diffA) + `"]},"history":` + base + `}`)
+		config, _, _ := build(t, Spec{Platform: linux, Base: b, Layers: []Layer{layer("//b", digestB, diffB)}})
+		var got []string
+		for _, e := range config["history"].([]any) {
+			by, _ := e.(map[string]any)["created_by"].(string)
+			got = append(got, by)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", base, d)
+		}
+	}
+}
+
+func TestBuildKeepsWhatABasesLayersSay(t *testing.T) {
+	b := testBase()
+	b.Manifest = []byte(`{"subject":{"digest":"x"},"layers":[{"mediaType":"` + oci.MediaTypeDockerForeignLayerGzip + `","digest":"` + string(digestA) +
+		`","size":3,"urls":["https://example.com/<a>"],"x-field":9007199254740993}]}`)
+	_, manifest, image := build(t, Spec{Platform: linux, Base: b})
+	for _, want := range []string{`"urls":["https://example.com/<a>"]`, `"x-field":9007199254740993`, oci.MediaTypeForeignLayerGzip} {
+		if !strings.Contains(string(image.Manifest), want) {
+			t.Errorf("manifest has not %s: %s", want, image.Manifest)
+		}
+	}
+	if manifest["subject"] != nil {
+		t.Errorf("the base's subject became the image's: %s", image.Manifest)
+	}
+}
+
+func TestAFragmentIsMergedBeforeTheAttributes(t *testing.T) {
+	config, _, _ := build(t, Spec{
+		Platform: linux, Base: testBase(), Env: map[string]string{"A": "mine"}, User: "7", Created: "2024-01-31T12:00:00Z",
+		Fragment: []byte(`{"author":null,"os":"plan9","config":{"Cmd":["other"],"User":"8","Healthcheck":{"Retries":3},"Env":["A=fragment","F=1"]}}`),
+	})
+	run := config["config"].(map[string]any)
+	want := map[string]any{
+		"Cmd": []any{"other"}, "User": "7", "Env": []any{"A=mine", "F=1"}, "Labels": map[string]any{"l": "1"},
+		"Healthcheck": map[string]any{"Interval": 30000000000.0, "Retries": 3.0},
+	}
+	if d := cmp.Diff(want, run); d != "" {
+		t.Errorf("config (-want +got):\n%s", d)
+	}
+	if config["author"] != nil || config["os"] != "linux" || config["created"] != "2024-01-31T12:00:00Z" {
+		t.Errorf("config is %v", config)
+	}
+}
+
+func TestArtifacts(t *testing.T) {
+	_, manifest, image := build(t, Spec{Platform: linux, ArtifactType: "application/x", ConfigMediaType: oci.MediaTypeEmpty})
+	if string(image.Config) != "{}" || manifest["artifactType"] != "application/x" {
+		t.Errorf("config %s, manifest %s", image.Config, image.Manifest)
+	}
+	helm := "application/vnd.cncf.helm.config.v1+json"
+	_, manifest, image = build(t, Spec{Platform: linux, ConfigMediaType: helm, Fragment: []byte(`{ "name": "chart" }` + "\n")})
+	if string(image.Config) != "{ \"name\": \"chart\" }\n" || manifest["config"].(map[string]any)["mediaType"] != helm {
+		t.Errorf("the config is not as it was given: %q, manifest %s", image.Config, image.Manifest)
+	}
+}
+
+func TestBuildRefusesWhatCannotBe(t *testing.T) {
+	for want, s := range map[string]Spec{
+		"config_media_type: a config of the type application/x must be given": {ConfigMediaType: "application/x"},
+		"config_fragment: sets rootfs":                                        {Fragment: []byte(`{"rootfs":{}}`)},
+		"config_fragment: invalid":                                            {Fragment: []byte(`nonsense`)},
+		`env: "A=B" is not the name of a variable`:                            {Env: map[string]string{"A=B": "1"}},
+	} {
+		if _, err := Build(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v: want %q", err, want)
+		}
+	}
+}
+
+func TestParseCreated(t *testing.T) {
+	if got, err := ParseCreated([]byte("2024-01-31T12:00:00+01:00\n")); err != nil || got != "2024-01-31T12:00:00+01:00" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "1706702400", "2024-01-31"} {
+		if _, err := ParseCreated([]byte(bad)); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
 func TestBuildRefusesABaseThatDoesNotFitTogether(t *testing.T) {
 	b := testBase()
 	b.Config = []byte(`{"rootfs":{"type":"layers","diff_ids":[]}}`)

@@ -11,6 +11,12 @@ const (
 	MediaTypeLayer     = v1.MediaTypeImageLayer
 	MediaTypeLayerGzip = v1.MediaTypeImageLayerGzip
 	MediaTypeLayerZstd = v1.MediaTypeImageLayerZstd
+	// MediaTypeEmpty is the type of {}, the config of artifacts that have none.
+	MediaTypeEmpty = v1.MediaTypeEmptyJSON
+
+	// The types of layers that a registry need not hold. OCI deprecated them; old Windows bases have them.
+	MediaTypeForeignLayer     = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+	MediaTypeForeignLayerGzip = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
 	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
@@ -18,6 +24,9 @@ const (
 	MediaTypeDockerLayer        = "application/vnd.docker.image.rootfs.diff.tar"
 	MediaTypeDockerLayerGzip    = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 	MediaTypeDockerLayerZstd    = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
+	MediaTypeDockerForeignLayer     = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+	MediaTypeDockerForeignLayerGzip = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 )
 
 var toOCI = map[string]string{
@@ -27,6 +36,9 @@ var toOCI = map[string]string{
 	MediaTypeDockerLayer:        MediaTypeLayer,
 	MediaTypeDockerLayerGzip:    MediaTypeLayerGzip,
 	MediaTypeDockerLayerZstd:    MediaTypeLayerZstd,
+
+	MediaTypeDockerForeignLayer:     MediaTypeForeignLayer,
+	MediaTypeDockerForeignLayerGzip: MediaTypeForeignLayerGzip,
 }
 
 // IsManifest reports whether blobs of this type refer to others: manifests and indexes, Docker's included.

@@ -50,9 +50,13 @@ func isPort(s string) bool {
 	return err == nil && n > 0 && all(s, isDigit)
 }
 
-func checkRepository(s string) error {
+// CheckRepository says what is wrong with the name of a repository, if anything is.
+func CheckRepository(s string) error {
 	if s == "" {
 		return errors.New("names no repository")
+	}
+	if len(s) > maxName {
+		return fmt.Errorf("repository has %d characters: at most %d are allowed", len(s), maxName)
 	}
 	for part := range strings.SplitSeq(s, "/") {
 		if !repositoryPart().MatchString(part) {

@@ -105,7 +105,7 @@ func (r Reference) check() error {
 	if err := checkRegistry(r.Registry); err != nil {
 		return err
 	}
-	if err := checkRepository(r.Repository); err != nil {
+	if err := CheckRepository(r.Repository); err != nil {
 		return err
 	}
 	if n := len(r.Name()); n > maxName {
