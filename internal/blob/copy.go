@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -15,11 +16,15 @@ import (
 
 // CopyOptions say how to copy. The zero value copies all of it.
 type CopyOptions struct {
-	// Jobs is how many blobs are on their way at once; 0 is 32.
+	// Jobs is how many blobs are on their way at once; 0 is 32. With 1 they go in the order of their documents, config before
+	// layers, so that a sink that writes a stream writes the same one each time.
 	Jobs int
 	// Shallow leaves out the layers: manifests and configs only. The sink then breaks the law that a manifest has everything
 	// below it, so it must be one that is only ever copied into shallowly.
 	Shallow bool
+	// Leave, if set, says of children to leave out with all below them, as the platforms of an index that a daemon does not run. The sink
+	// must know of it too: what it calls present need not have what is left out.
+	Leave func(oci.Descriptor) bool
 }
 
 // Report says what a copy did. Sizes are those of the descriptors.
@@ -42,7 +47,7 @@ func (r Report) Plus(s Report) Report {
 // done all the same. Cancelling ctx ends everything promptly.
 func Copy(ctx context.Context, sink Sink, source Source, o CopyOptions, roots ...oci.Descriptor) (Report, error) {
 	c := &copier{
-		sink: sink, source: source, shallow: o.Shallow,
+		sink: sink, source: source, CopyOptions: o,
 		slots: semaphore.NewWeighted(int64(cmp.Or(o.Jobs, 32))),
 		tasks: map[taskKey]*task{},
 	}
@@ -52,6 +57,7 @@ func Copy(ctx context.Context, sink Sink, source Source, o CopyOptions, roots ..
 	}
 	errs := make([]error, len(roots))
 	var all errgroup.Group
+	c.limit(&all)
 	for i, root := range roots {
 		all.Go(func() error {
 			if err := c.tree(ctx, root); err != nil {
@@ -65,10 +71,10 @@ func Copy(ctx context.Context, sink Sink, source Source, o CopyOptions, roots ..
 }
 
 type copier struct {
-	sink    Sink
-	source  Source
-	shallow bool
-	slots   *semaphore.Weighted
+	CopyOptions
+	sink   Sink
+	source Source
+	slots  *semaphore.Weighted
 
 	mu     sync.Mutex
 	tasks  map[taskKey]*task
@@ -116,17 +122,30 @@ func (c *copier) below(ctx context.Context, d oci.Descriptor, body []byte) error
 		return err
 	}
 	all, ctx := errgroup.WithContext(ctx)
+	c.limit(all)
 	for _, child := range children {
 		all.Go(func() error { return c.tree(ctx, child) })
 	}
 	return all.Wait()
 }
 
-func (c *copier) children(d oci.Descriptor, body []byte) ([]oci.Descriptor, error) {
-	if c.shallow {
-		return oci.ShallowChildren(d, body)
+func (c *copier) children(d oci.Descriptor, body []byte) (children []oci.Descriptor, err error) {
+	if c.Shallow {
+		children, err = oci.ShallowChildren(d, body)
+	} else {
+		children, err = oci.Children(d, body)
 	}
-	return oci.Children(d, body)
+	if c.Leave != nil {
+		children = slices.DeleteFunc(children, c.Leave)
+	}
+	return children, err
+}
+
+// limit makes siblings wait for each other, all that is below them included, when there is one job.
+func (c *copier) limit(siblings *errgroup.Group) {
+	if c.Jobs == 1 {
+		siblings.SetLimit(1)
+	}
 }
 
 // ask asks the sink about those of ds that no task is about yet, and marks as done what it has.

@@ -322,3 +322,38 @@ func copyAll(t *testing.T, sink blob.Sink, source blob.Source, roots ...oci.Desc
 	}
 	return report
 }
+
+func TestCopyWithOneJobKeepsTheOrderOfTheDocuments(t *testing.T) {
+	source := &mem.Store{}
+	a := image(t, source, "amd64", "one", "two", "three", "four")
+	b := image(t, source, "arm64", "five", "six", "seven", "two")
+	index := blobtest.Index(t, source, a, b)
+	var first []string
+	for range 20 {
+		sink := &lawful{t: t, source: source}
+		if _, err := blob.Copy(t.Context(), sink, source, blob.CopyOptions{Jobs: 1}, index); err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = sink.puts
+		}
+		if !slices.Equal(first, sink.puts) {
+			t.Fatalf("put %v, and another time %v", first, sink.puts)
+		}
+	}
+}
+
+func TestCopyLeavesOut(t *testing.T) {
+	source := &mem.Store{}
+	a, b := image(t, source, "amd64", "a"), image(t, source, "arm64", "b")
+	index := blobtest.Index(t, source, a, b)
+	sink := &mem.Store{}
+	leave := func(d oci.Descriptor) bool { return d.Digest == b.Digest }
+	report, err := blob.Copy(t.Context(), sink, source, blob.CopyOptions{Leave: leave}, index)
+	if err != nil || report.Moved.Blobs != 4 {
+		t.Errorf("moved %d blobs, %v; want one layer, one config, one manifest and the index", report.Moved.Blobs, err)
+	}
+	if missing, _ := sink.Missing(t.Context(), b); len(missing) != 1 {
+		t.Error("moved what is to be left out")
+	}
+}
