@@ -14,8 +14,11 @@ type Contents struct {
 	Files   map[string]Attributes
 	// CreateParents adds an entry for each parent directory that has none.
 	CreateParents bool
+	// LinkTrees makes a directory that holds the same as an earlier one a symlink to that.
+	LinkTrees bool
 
 	entries []Entry
+	trees   []tree
 }
 
 // AddFile puts the file from at a path. When from is a directory, what is in it goes below the path.
@@ -24,17 +27,35 @@ func (c *Contents) AddFile(at, from string) error {
 	if err != nil {
 		return err
 	}
+	if text, ok := declaredLink(from); ok {
+		return c.add(Entry{Path: at, Kind: Symlink, Target: text, From: from})
+	}
 	info, err := os.Stat(from)
 	if err != nil {
 		return fmt.Errorf("path /%s: %w", at, err)
 	}
 	if info.IsDir() {
-		return walkTree(from, func(e Entry) error {
-			e.Path = path.Join(at, e.Path)
-			return c.add(e)
-		})
+		return c.addTree(at, from)
 	}
 	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size()})
+}
+
+// addTree adds what is in a directory. One that has nothing in it is an entry itself.
+func (c *Contents) addTree(at, from string) error {
+	first := len(c.entries)
+	err := walkTree(from, func(e Entry) error {
+		e.Path = path.Join(at, e.Path)
+		return c.add(e)
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("path /%s: %w", at, err)
+	case len(c.entries) > first:
+		c.trees = append(c.trees, tree{at: at, from: from, entries: c.entries[first:len(c.entries):len(c.entries)]})
+	case at != "":
+		return c.add(Entry{Path: at, Kind: Directory})
+	}
+	return nil
 }
 
 // AddEmpty puts an empty file at a path.
@@ -60,8 +81,16 @@ func (c *Contents) add(e Entry) error {
 
 // Entries returns the contents in the order of the archive, each with its metadata.
 func (c *Contents) Entries() ([]Entry, error) {
-	entries, err := arrange(c.entries)
+	entries, err := c.settleLinks()
 	if err != nil {
+		return nil, err
+	}
+	if c.LinkTrees {
+		if entries, err = c.linkTrees(entries); err != nil {
+			return nil, err
+		}
+	}
+	if entries, err = arrange(entries); err != nil {
 		return nil, err
 	}
 	if c.CreateParents {

@@ -48,15 +48,20 @@ func show(t *testing.T, c Contents) []string {
 }
 
 func TestADirectoryIsTheSameHoweverBazelPutsItThere(t *testing.T) {
-	names := []string{"a", "sub/b", "sub/in -> ../a", "sub/deep/c", "empty/", "out -> ../../elsewhere"}
+	names := []string{
+		"a", "sub/b", "sub/in -> ../a", "sub/deep/c", "empty/", "dir -> sub/deep", "missing -> sub/none", "out -> ../../elsewhere", "far -> /nowhere/at/all",
+	}
 	real := makeTree(t, names...)
+	must(t, os.Symlink(filepath.Join(real, "sub", "b"), filepath.Join(real, "sub", "absolute")))
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(real)), "elsewhere"), []byte("e"), 0o644))
-	want := []string{"t/a", "t/out", "t/sub/b", "t/sub/deep/c", "t/sub/in -> ../a"}
+	want := []string{
+		"t/a", "t/dir -> sub/deep", "t/far -> /nowhere/at/all", "t/missing -> sub/none", "t/out", "t/sub/absolute -> b", "t/sub/b", "t/sub/deep/c", "t/sub/in -> ../a",
+	}
 
 	linked := filepath.Join(t.TempDir(), "tree")
 	must(t, os.Symlink(real, linked))
-	files := filepath.Join(t.TempDir(), "tree") // as in the sandbox: a link for each file
-	for _, name := range []string{"a", "sub/b", "sub/in", "sub/deep/c", "out"} {
+	files := filepath.Join(t.TempDir(), "tree") // as in the sandbox: a link for each file, symlinks to directories followed
+	for _, name := range []string{"a", "dir/c", "sub/b", "sub/in", "sub/absolute", "sub/deep/c", "out"} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(files, name)), 0o755))
 		must(t, os.Symlink(filepath.Join(real, name), filepath.Join(files, name)))
 	}
@@ -71,14 +76,85 @@ func TestADirectoryIsTheSameHoweverBazelPutsItThere(t *testing.T) {
 
 func TestSymlinksInADirectoryThatCannotBeFollowedAreErrors(t *testing.T) {
 	for name, tree := range map[string][]string{
-		"dangling":        {"a -> nothing"},
-		"dangling abroad": {"a -> /nowhere/at/all"},
-		"a cycle":         {"d/up -> /proc/self/cwd/none", "e -> e"},
+		"dangling outside": {"a -> ../../nothing"},
+		"a cycle":          {"d/up -> ../../tree"},
 	} {
 		var c Contents
 		if err := c.AddFile("t", makeTree(t, tree...)); err == nil {
 			t.Errorf("%s: is no error: %v", name, show(t, c))
 		}
+	}
+}
+
+func TestAnEmptyDirectoryIsAnEntry(t *testing.T) {
+	var c Contents
+	must(t, c.AddFile("t", makeTree(t, "sub/deep/")))
+	if d := cmp.Diff([]string{"t/"}, show(t, c)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestDeclaredSymlinks lays out an execution root, in which symlinks are what Bazel was told and files may be links to absolute paths.
+func TestDeclaredSymlinks(t *testing.T) {
+	root := makeTree(t, "bazel-out/bin/lib.so.1", "bazel-out/bin/elsewhere/x",
+		"bazel-out/bin/stays -> lib.so.1", "bazel-out/bin/followed -> elsewhere/x", "bazel-out/bin/nowhere -> not/given", "bazel-out/bin/host -> /etc/hostname",
+		"bazel-out/bin/file -> /some/execroot/_main/bazel-out/bin/lib.so.1", "source -> bazel-out/bin/lib.so.1")
+	t.Chdir(root)
+	execroot := filepath.Join(t.TempDir(), "execroot", "_main")
+	must(t, os.MkdirAll(execroot, 0o755))
+	must(t, os.WriteFile(filepath.Join(execroot, "made"), nil, 0o644))
+	must(t, os.Remove("bazel-out/bin/file"))
+	must(t, os.Symlink(filepath.Join(execroot, "made"), "bazel-out/bin/file"))
+
+	var c Contents
+	for at, from := range map[string]string{
+		"lib/lib.so.1": "bazel-out/bin/lib.so.1", "other/x": "bazel-out/bin/elsewhere/x", "lib/stays": "bazel-out/bin/stays", "lib/followed": "bazel-out/bin/followed",
+		"lib/nowhere": "bazel-out/bin/nowhere", "lib/host": "bazel-out/bin/host", "lib/file": "bazel-out/bin/file", "lib/source": "source",
+	} {
+		must(t, c.AddFile(at, from))
+	}
+	want := []string{
+		"lib/file", "lib/followed", "lib/host -> /etc/hostname", "lib/lib.so.1", "lib/nowhere -> not/given", "lib/source", "lib/stays -> lib.so.1", "other/x",
+	}
+	if d := cmp.Diff(want, show(t, c)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestAnIdenticalDirectoryBecomesALink(t *testing.T) {
+	a, b, other := makeTree(t, "x", "sub/y", "sub/l -> y"), makeTree(t, "x", "sub/y", "sub/l -> y"), makeTree(t, "x", "sub/z", "sub/l -> z")
+	for name, row := range map[string]struct {
+		add  func(*Contents) error
+		want []string
+	}{
+		"elsewhere": {
+			func(c *Contents) error { c.AddFile("p/q/two", b); return c.AddFile("p/one", a) },
+			[]string{"p/one/sub/l -> y", "p/one/sub/y", "p/one/x", "p/q/two -> ../one"},
+		},
+		"with another content": {
+			func(c *Contents) error { c.AddFile("one", a); return c.AddFile("two", other) },
+			[]string{"one/sub/l -> y", "one/sub/y", "one/x", "two/sub/l -> z", "two/sub/z", "two/x"},
+		},
+		"with something else in it": {
+			func(c *Contents) error { c.AddFile("one", a); c.AddEmpty("two/e"); return c.AddFile("two", b) },
+			[]string{"one/sub/l -> y", "one/sub/y", "one/x", "two/e", "two/sub/l -> y", "two/sub/y", "two/x"},
+		},
+		"with metadata of its own": {
+			func(c *Contents) error {
+				c.Files = map[string]Attributes{"/two/x": {UID: ptr(1)}}
+				c.AddFile("one", a)
+				return c.AddFile("two", b)
+			},
+			[]string{"one/sub/l -> y", "one/sub/y", "one/x", "two/sub/l -> y", "two/sub/y", "two/x"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := Contents{LinkTrees: true}
+			must(t, row.add(&c))
+			if d := cmp.Diff(row.want, show(t, c)); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
 	}
 }
 
@@ -123,13 +199,24 @@ func TestEntriesThatDoNotFitTogetherAreErrors(t *testing.T) {
 	}
 }
 
-func TestTheSameFileTwiceIsOneEntry(t *testing.T) {
-	dir := makeTree(t, "one")
+func TestTheSameTwiceIsOneEntry(t *testing.T) {
+	dir, copy := makeTree(t, "one"), makeTree(t, "one")
 	var c Contents
 	must(t, c.AddFile("a", dir+"/one"))
 	must(t, c.AddFile("./a", dir+"/one"))
+	must(t, c.AddFile("//a", copy+"/one"))
 	if got := show(t, c); len(got) != 1 {
 		t.Errorf("entries are %v", got)
+	}
+}
+
+func TestWhiteoutsComeFirst(t *testing.T) {
+	var c Contents
+	for _, p := range []string{"d/+", "d/-x/y", "d/.wh.b", "d/.wh..wh..opq", "d/.a", "d/a"} {
+		must(t, c.AddEmpty(p))
+	}
+	if d := cmp.Diff([]string{"d/.wh..wh..opq", "d/.wh.b", "d/+", "d/-x/y", "d/.a", "d/a"}, show(t, c)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

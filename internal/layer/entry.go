@@ -2,8 +2,12 @@ package layer
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -15,12 +19,16 @@ type Entry struct {
 	// Path is relative, clean, with slashes.
 	Path string
 	Kind Kind
-	// From is the file with the content of a File.
-	From string
+	// From is the file with the content of a File, which begins at Offset. A Symlink that has one is a file that Bazel declares as
+	// a symlink, and may be replaced by what it leads to.
+	From   string
+	Offset int64
 	// Size is the content's, in bytes.
 	Size int64
-	// Target is the text of a Symlink.
+	// Target is the text of a Symlink, or the path that a Link is another name of.
 	Target string
+	// Major and Minor are a device's.
+	Major, Minor int64
 	Metadata
 }
 
@@ -32,7 +40,17 @@ const (
 	File Kind = iota
 	Symlink
 	Directory
+	// The others come out of archives only. A Link leads to what is not among the entries: those that lead to a File are one.
+	Link
+	CharDevice
+	BlockDevice
+	Pipe
 )
+
+var typeflags = [...]byte{
+	File: tar.TypeReg, Symlink: tar.TypeSymlink, Directory: tar.TypeDir,
+	Link: tar.TypeLink, CharDevice: tar.TypeChar, BlockDevice: tar.TypeBlock, Pipe: tar.TypeFifo,
+}
 
 // Metadata of an entry.
 type Metadata struct {
@@ -46,14 +64,14 @@ type Metadata struct {
 // header is the entry's tar header; the type is that of its kind.
 func (e Entry) header() *tar.Header {
 	h := &tar.Header{
-		Typeflag: tar.TypeReg, Name: e.Path, Size: e.Size, Mode: e.Mode,
-		Uid: e.UID, Gid: e.GID, Uname: e.Uname, Gname: e.Gname, ModTime: e.Mtime, PAXRecords: e.PAXRecords,
+		Typeflag: typeflags[e.Kind], Name: e.Path, Linkname: e.Target, Size: e.Size, Devmajor: e.Major, Devminor: e.Minor,
+		Mode: e.Mode, Uid: e.UID, Gid: e.GID, Uname: e.Uname, Gname: e.Gname, ModTime: e.Mtime, PAXRecords: e.PAXRecords,
 	}
-	switch e.Kind {
-	case Symlink:
-		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
-	case Directory:
-		h.Typeflag, h.Name = tar.TypeDir, e.Path+"/"
+	if e.Kind == Directory {
+		h.Name = path.Join(".", e.Path) + "/"
+	}
+	if e.Mtime.Nanosecond() != 0 {
+		h.Format = tar.FormatPAX // the others would round it
 	}
 	return h
 }
@@ -73,18 +91,25 @@ func cleanPath(p string) (string, error) {
 	return c, nil
 }
 
-// comparePaths orders paths component by component, so that whatever lies below a directory follows it at once.
+// comparePaths orders paths component by component, so that whatever lies below a directory follows it at once. Whiteouts precede
+// their siblings, as the image specification recommends.
 func comparePaths(a, b string) int {
 	for a != "" && b != "" {
 		var x, y string
 		x, a, _ = strings.Cut(a, "/")
 		y, b, _ = strings.Cut(b, "/")
-		if c := cmp.Compare(x, y); c != 0 {
-			return c
+		if x == y {
+			continue
 		}
+		if wx, wy := isWhiteout(x), isWhiteout(y); wx != wy {
+			return map[bool]int{true: -1, false: 1}[wx]
+		}
+		return cmp.Compare(x, y)
 	}
 	return cmp.Compare(len(a), len(b))
 }
+
+func isWhiteout(name string) bool { return strings.HasPrefix(name, ".wh.") }
 
 // arrange sorts entries and checks that they fit together: one for each path, unless they are the same, and nothing below
 // what is no directory.
@@ -92,14 +117,12 @@ func arrange(entries []Entry) ([]Entry, error) {
 	slices.SortStableFunc(entries, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
 	out := entries[:0:0]
 	for _, e := range entries {
-		if len(out) > 0 {
-			last := out[len(out)-1]
-			if last.Path == e.Path {
-				if last.same(e) {
-					continue
-				}
-				return nil, fmt.Errorf("path /%s: is given twice: %s, and %s", e.Path, last.origin(), e.origin())
+		if n := len(out); n > 0 && out[n-1].Path == e.Path {
+			last := out[n-1]
+			if same, err := last.same(e); err != nil || !same {
+				return nil, cmp.Or(err, fmt.Errorf("path /%s: is given twice: %s, and %s", e.Path, last.origin(), e.origin()))
 			}
+			continue
 		}
 		out = append(out, e)
 	}
@@ -122,8 +145,37 @@ func checkParents(entries []Entry) error {
 	return nil
 }
 
-func (e Entry) same(o Entry) bool {
-	return e.Kind == o.Kind && e.From == o.From && e.Target == o.Target
+// same reports whether two entries of one path are alike, so that it does not matter which is taken.
+func (e Entry) same(o Entry) (bool, error) {
+	switch {
+	case e.Kind != o.Kind || e.Target != o.Target || e.Size != o.Size:
+		return false, nil
+	case e.From == o.From || e.Kind != File || e.Size == 0:
+		return true, nil
+	}
+	return sameContent(e.From, o.From)
+}
+
+func sameContent(a, b string) (bool, error) {
+	sums := [2][]byte{}
+	for i, name := range []string{a, b} {
+		sum := sha256.New()
+		if err := readInto(sum, name); err != nil {
+			return false, err
+		}
+		sums[i] = sum.Sum(nil)
+	}
+	return bytes.Equal(sums[0], sums[1]), nil
+}
+
+func readInto(w io.Writer, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
 }
 
 // origin says where an entry comes from, for messages.
@@ -133,6 +185,8 @@ func (e Entry) origin() string {
 		return fmt.Sprintf("a symlink to %q", e.Target)
 	case e.Kind == Directory:
 		return "a directory"
+	case e.Kind != File:
+		return "a link or a device"
 	case e.From == "":
 		return "an empty file"
 	}
