@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
-visibility("//img/private/rules/...")
+visibility(["//img/private/..."])
 
 def setting(name):
     """A private attribute that reads the flag //img/settings:NAME.

@@ -5,8 +5,10 @@ import "io"
 // Index is the header of a request for an index.
 type Index struct {
 	Header
+	Templates
 	// Name is the label of the target, for messages.
-	Name        string            `json:"name"`
+	Name string `json:"name"`
+	// Annotations' values may be templates.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -14,6 +16,11 @@ type Index struct {
 const (
 	// IndexManifest is the descriptor file of one manifest, in order.
 	IndexManifest = "descriptor"
+	// IndexAnnotations is a file of KEY=VALUE lines, whose values may be templates.
+	IndexAnnotations = "annotations"
+	// IndexBase and IndexBaseConfig are the blobs of the first manifest, there when a template may want them.
+	IndexBase       = "base_manifest"
+	IndexBaseConfig = "base_config"
 	// The files to write: the blob, and its digest as text.
 	IndexIndex  = "index"
 	IndexDigest = "digest"

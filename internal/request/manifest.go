@@ -5,6 +5,7 @@ import "io"
 // Manifest is the header of a request for the manifest of one platform.
 type Manifest struct {
 	Header
+	Templates
 	// Name is the label of the target, for messages.
 	Name         string `json:"name"`
 	OS           string `json:"os"`
@@ -14,6 +15,11 @@ type Manifest struct {
 	BaseName   string `json:"base_name,omitempty"`
 	BaseDigest string `json:"base_digest,omitempty"`
 
+	// ArtifactType and ConfigMediaType are of the manifest and of a config that is not an image's; both may be empty.
+	ArtifactType    string `json:"artifact_type,omitempty"`
+	ConfigMediaType string `json:"config_media_type,omitempty"`
+
+	// The values of annotations, env and labels may be templates.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Cmd         []string          `json:"cmd,omitempty"`
 	Entrypoint  []string          `json:"entrypoint,omitempty"`
@@ -31,6 +37,12 @@ const (
 	// ManifestBase and ManifestBaseConfig are the blobs of the base.
 	ManifestBase       = "base_manifest"
 	ManifestBaseConfig = "base_config"
+	// ManifestAnnotations is a file of KEY=VALUE lines, whose values may be templates.
+	ManifestAnnotations = "annotations"
+	// ManifestFragment is JSON to merge over the base's config, or a config that is not an image's.
+	ManifestFragment = "config_fragment"
+	// ManifestCreated is a file with the time of creation.
+	ManifestCreated = "created"
 	// The files to write: two blobs, the manifest's descriptor, and its digest as text.
 	ManifestManifest   = "manifest"
 	ManifestConfig     = "config"

@@ -31,3 +31,17 @@ def _reads_metadata_only_impl(ctx):
     return analysistest.end(env)
 
 reads_metadata_only_test = analysistest.make(_reads_metadata_only_impl)
+
+def _status_inputs_impl(ctx):
+    env = analysistest.begin(ctx)
+    inputs = names(action(env, "ImgManifest").inputs)
+    for name in ["stable-status.txt", "volatile-status.txt"]:
+        asserts.equals(env, ctx.attr.status, name in inputs, name)
+    return analysistest.end(env)
+
+# With Bazel's --stamp.
+status_inputs_test = analysistest.make(
+    _status_inputs_impl,
+    attrs = {"status": attr.bool(mandatory = True)},
+    config_settings = {"//command_line_option:stamp": True},
+)

@@ -7,7 +7,7 @@ load("//img/private:request.bzl", "record", "request")
 
 visibility("//img/private/rules/...")
 
-def manifest_action(ctx, *, tool, platform, base, layers, config):
+def manifest_action(ctx, *, tool, platform, base, layers, templates, files, config):
     """Declares the action that makes the manifest of one platform.
 
     Args:
@@ -16,6 +16,8 @@ def manifest_action(ctx, *, tool, platform, base, layers, config):
       platform: (struct) os, architecture and variant of the image.
       base: (struct|None) manifest, config (File) and reference, digest (str, may be empty) of the base.
       layers: (list of LayerInfo) to put on top of the base.
+      templates: (struct) what template_data() returns.
+      files: (dict) type of record → File or None: annotations, config_fragment, created.
       config: (dict) the attributes of the config and the manifest, by the names of internal/request/manifest.go.
 
     Returns:
@@ -37,7 +39,7 @@ def manifest_action(ctx, *, tool, platform, base, layers, config):
         variant = platform.variant or None,
         base_name = base.reference or None if base else None,
         base_digest = base.digest or None if base else None,
-        **config
+        **(config | templates.header)
     )
     inputs = [layer.metadata for layer in layers]
     record(args, "layer", inputs)
@@ -45,12 +47,17 @@ def manifest_action(ctx, *, tool, platform, base, layers, config):
         record(args, "base_manifest", [base.manifest])
         record(args, "base_config", [base.config])
         inputs = inputs + [base.manifest, base.config]
+    for type, file in files.items():
+        if file:
+            record(args, type, [file])
+            inputs = inputs + [file]
+    record(args, "status", templates.status)
     for type in ["manifest", "config", "descriptor", "digest"]:
         record(args, type, [getattr(out, type)])
     ctx.actions.run(
         executable = tool.tool_exe,
         arguments = ["manifest", args],
-        inputs = inputs,
+        inputs = inputs + templates.status,
         outputs = [out.manifest, out.config, out.descriptor, out.digest],
         mnemonic = "ImgManifest",
         progress_message = "Making manifest %{label}",

@@ -1,24 +1,25 @@
 """image_index: one image for many platforms."""
 
 load("//img/private:base.bzl", "only_pull")
-load("//img/private:literal.bzl", "literals", "not_yet")
 load("//img/private:platforms.bzl", "format_platform")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:transitions.bzl", "each_platform")
 load("//img/private/actions:index.bzl", "index_action")
 
 visibility("//img")
 
 def _image_index_impl(ctx):
-    not_yet(ctx, ["annotations_file", "build_settings"])
     targets = _in_order(ctx)
     manifests = [t[ImageManifestInfo] for t in targets]
     _no_platform_twice(ctx, manifests)
     made = index_action(
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],
-        descriptors = [m.descriptor for m in manifests],
-        annotations = literals(ctx, "annotations", ctx.attr.annotations),
+        manifests = manifests,
+        annotations = ctx.attr.annotations,
+        annotations_file = ctx.file.annotations_file,
+        templates = template_data(ctx, True) if ctx.file.annotations_file or is_template(ctx.attr.annotations.values()) else None,
     )
     pulls = [p for p in [only_pull(t) for t in targets] if p]
     return [
@@ -50,16 +51,13 @@ image specification.
 
 Output group: `digest` (text `sha256:…`, no newline). Default outputs: the index, manifests and configs.
 """,
-    attrs = {
+    attrs = TEMPLATE_ATTRS | {
         "annotations": attr.string_dict(
-            doc = "Annotations of the index.",
+            doc = "Annotations of the index. Values are templates, for which `.base` is the first manifest.",
         ),
         "annotations_file": attr.label(
             allow_single_file = True,
-            doc = "File of `KEY=VALUE` lines, merged over `annotations`.",
-        ),
-        "build_settings": attr.string_keyed_label_dict(
-            doc = "Name → build setting whose value templates can use.",
+            doc = "File of `KEY=VALUE` lines, merged over `annotations`. Values are templates.",
         ),
         "manifests": attr.label_list(
             cfg = each_platform,
@@ -70,11 +68,6 @@ Output group: `digest` (text `sha256:…`, no newline). Default outputs: the ind
         "platforms": attr.label_list(
             doc = "Platforms to build each of `manifests` for, in order. Empty: as the build is configured.",
             providers = [platform_common.PlatformInfo],
-        ),
-        "stamp": attr.string(
-            default = "auto",
-            values = ["auto", "enabled", "disabled"],
-            doc = "Whether templates see the workspace status.",
         ),
     },
     provides = [ImageIndexInfo],

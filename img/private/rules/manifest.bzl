@@ -1,8 +1,8 @@
 """image_manifest: layers on a base become an image for one platform."""
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
-load("//img/private:literal.bzl", "literals", "not_yet")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo", "PullInfo")
+load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:target_platform.bzl", "TargetPlatformInfo")
 load("//img/private:transitions.bzl", "one_platform")
 load("//img/private/actions:manifest.bzl", "manifest_action")
@@ -10,9 +10,14 @@ load("//img/private/actions:manifest.bzl", "manifest_action")
 visibility("//img")
 
 def _image_manifest_impl(ctx):
-    not_yet(ctx, ["annotations_file", "config_fragment", "config_media_type", "artifact_type", "created", "build_settings"])
-    platform = ctx.attr._target_platform[TargetPlatformInfo]
-    base = choose_base(ctx, ctx.attr.base, platform)
+    wanted = ctx.attr._target_platform[TargetPlatformInfo]
+    base = choose_base(ctx, ctx.attr.base, wanted)
+    platform = struct(
+        os = wanted.os,
+        architecture = wanted.architecture,
+        # What the base needs, the image needs too, where the platform does not say.
+        variant = wanted.variant or (base.variant if base else ""),
+    )
     pull = only_pull(ctx.attr.base)
     layers = [_layer(ctx, target) for target in ctx.attr.layers]
     made = manifest_action(
@@ -21,12 +26,22 @@ def _image_manifest_impl(ctx):
         platform = platform,
         base = _base_files(base, pull),
         layers = layers,
+        templates = template_data(ctx, bool(ctx.file.annotations_file) or is_template(
+            ctx.attr.annotations.values() + ctx.attr.env.values() + ctx.attr.labels.values(),
+        )),
+        files = {
+            "annotations": ctx.file.annotations_file,
+            "config_fragment": ctx.file.config_fragment,
+            "created": ctx.file.created,
+        },
         config = {
-            "annotations": literals(ctx, "annotations", ctx.attr.annotations) or None,
+            "annotations": ctx.attr.annotations or None,
+            "artifact_type": ctx.attr.artifact_type or None,
             "cmd": ctx.attr.cmd or None,
+            "config_media_type": ctx.attr.config_media_type or None,
             "entrypoint": ctx.attr.entrypoint or None,
-            "env": literals(ctx, "env", ctx.attr.env) or None,
-            "labels": literals(ctx, "labels", ctx.attr.labels) or None,
+            "env": ctx.attr.env or None,
+            "labels": ctx.attr.labels or None,
             "stop_signal": ctx.attr.stop_signal or None,
             "user": ctx.attr.user or None,
             "working_dir": ctx.attr.working_dir or None,
@@ -77,57 +92,50 @@ the OCI image specification.
 
 Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline). Default outputs: manifest and config.
 """,
-    attrs = {
+    attrs = TEMPLATE_ATTRS | {
         "annotations": attr.string_dict(
-            doc = "Annotations of the manifest. A base that was pulled adds `org.opencontainers.image.base.name` and `.digest`; yours win.",
+            doc = "Annotations of the manifest. Values are templates. A base that was pulled adds `org.opencontainers.image.base.name` and `.digest`; yours win.",
         ),
         "annotations_file": attr.label(
             allow_single_file = True,
-            doc = "File of `KEY=VALUE` lines, merged over `annotations`.",
+            doc = "File of `KEY=VALUE` lines, merged over `annotations`. Values are templates.",
         ),
         "artifact_type": attr.string(
-            doc = "The manifest's `artifactType`.",
+            doc = "The manifest's `artifactType`, for what is no image.",
         ),
         "base": attr.label(
             doc = "Image or index to put the layers on; of an index, the best match for the platform that is built for. No match is an error that names the platforms there are.",
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
-        ),
-        "build_settings": attr.string_keyed_label_dict(
-            doc = "Name → build setting whose value templates can use.",
         ),
         "cmd": attr.string_list(
             doc = "Default arguments of the entrypoint.",
         ),
         "config_fragment": attr.label(
             allow_single_file = True,
-            doc = "JSON merged over the base's config, before the attributes.",
+            doc = "JSON that is merged over the base's config before the attributes (RFC 7396: objects are merged, null removes). It may not set `rootfs` or `history`, which follow from the layers. With a `config_media_type`, it is the config as it is.",
         ),
         "config_media_type": attr.string(
-            doc = "Media type of a config that is not an OCI image config.",
+            doc = "Media type of a config that is not an OCI image config: the config is then the file `config_fragment`, byte for byte. `application/vnd.oci.empty.v1+json` needs no file.",
         ),
         "created": attr.label(
             allow_single_file = True,
-            doc = "File with the time of creation, RFC 3339.",
+            doc = "File with the time of creation, RFC 3339. Without it the base's stays, or none is said.",
         ),
         "entrypoint": attr.string_list(
             doc = "Command to run. It clears the base's `cmd`.",
         ),
         "env": attr.string_dict(
-            doc = "Environment variables, merged over the base's, which keep their order.",
+            doc = "Environment variables, merged over the base's, which keep their order. Values are templates: `{{$PATH}}` is the base's `PATH`.",
         ),
         "labels": attr.string_dict(
-            doc = "Labels of the config, merged over the base's.",
+            doc = "Labels of the config, merged over the base's. Values are templates.",
         ),
         "layers": attr.label_list(
+            allow_files = True,
             doc = "Layers on top of the base, lowest first.",
         ),
         "platform": attr.label(
             doc = "Platform to build for, whatever `--platforms` says.",
-        ),
-        "stamp": attr.string(
-            default = "auto",
-            values = ["auto", "enabled", "disabled"],
-            doc = "Whether templates see the workspace status.",
         ),
         "stop_signal": attr.string(
             doc = "Signal that asks a container to stop, such as `SIGTERM`.",
