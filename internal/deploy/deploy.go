@@ -27,15 +27,27 @@ type Plan struct {
 	Bases []Base `json:"bases,omitempty"`
 }
 
+// The kinds of operations.
+const (
+	KindPush = "push"
+	KindLoad = "load"
+)
+
 // Operation sends one image to one place.
 type Operation struct {
-	// Kind is "push".
-	Kind       string         `json:"kind"`
-	Root       oci.Descriptor `json:"root"`
-	Registry   string         `json:"registry"`
-	Repository string         `json:"repository"`
-	Tags       []string       `json:"tags,omitempty"`
-	// Strategy is "eager".
+	// Kind is one of the kinds above.
+	Kind string `json:"kind"`
+	// Name is the label of the target that asked for it, for messages.
+	Name string         `json:"name"`
+	Root oci.Descriptor `json:"root"`
+	// Registry and Repository are where a push goes.
+	Registry   string `json:"registry,omitempty"`
+	Repository string `json:"repository,omitempty"`
+	// Daemon is who loads: "docker", "containerd", "podman" or "generic".
+	Daemon string `json:"daemon,omitempty"`
+	// Tags are the tags of a push, or the names of a load, such as "app:latest".
+	Tags []string `json:"tags,omitempty"`
+	// Strategy is where the bytes of layers come from: "eager", "lazy", and for a push "cas_registry" or "bes".
 	Strategy string `json:"strategy"`
 }
 
