@@ -15,11 +15,12 @@ import (
 
 // process is all that a verb may know of the process it runs in.
 type process struct {
-	Args   []string // after the verb
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-	Getenv func(string) string
+	Program string   // as it was called
+	Args    []string // after the verb
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Getenv  func(string) string
 }
 
 type verb struct {
@@ -28,13 +29,20 @@ type verb struct {
 }
 
 func verbs() []verb {
-	return []verb{}
+	return []verb{
+		{"layer", "make a layer: img layer @REQUEST", runLayer},
+		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest},
+		{"index", "make an index of manifests: img index @REQUEST", runIndex},
+		{"plan", "plan a push: img plan @REQUEST", runPlan},
+		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy},
+		{"pull", "copy an image into a directory: img pull --help", runPull},
+	}
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := process{os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv}
+	p := process{os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv}
 	if err := run(ctx, p); err != nil {
 		fmt.Fprintf(p.Stderr, "img: %v\n", err)
 		os.Exit(1)
@@ -42,6 +50,9 @@ func main() {
 }
 
 func run(ctx context.Context, p process) error {
+	if plan, ok := planOf(p.Program); ok {
+		return deployPlan(ctx, p, plan, p.Args)
+	}
 	if len(p.Args) == 0 {
 		usage(p.Stderr)
 		return errors.New("want a verb")

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/layer"
+	"github.com/bazel-contrib/rules_img/internal/manifest"
+	"github.com/bazel-contrib/rules_img/internal/request"
+)
+
+func runLayer(ctx context.Context, p process) error {
+	f, err := openRequest(p.Args)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := layerInput{annotations: map[string]string{}}
+	h, err := request.ReadLayer(f, in.record)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", h.Name, err)
+	}
+	if err := in.write(ctx, h); err != nil {
+		return fmt.Errorf("layer %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// layerInput gathers the records of a request.
+type layerInput struct {
+	contents       layer.Contents
+	annotations    map[string]string // of the file
+	blob, metadata string
+}
+
+func (in *layerInput) record(r request.LayerRecord) error {
+	at := path.Join("/", r.Under) + "/" + r.Path
+	switch r.Type {
+	case request.LayerBlob:
+		in.blob = r.From
+		return nil
+	case request.LayerMetadata:
+		in.metadata = r.From
+		return nil
+	case request.LayerFile:
+		return in.contents.AddFile(at, r.From)
+	case request.LayerEmpty:
+		return in.contents.AddEmpty(at)
+	case request.LayerSymlink:
+		return in.contents.AddSymlink(at, r.Target)
+	case request.LayerAnnotations:
+		return readAnnotations(r.From, in.annotations)
+	}
+	return fmt.Errorf("record of unknown type %q", r.Type)
+}
+
+func (in *layerInput) write(ctx context.Context, h request.Layer) error {
+	if h.Estargz {
+		return fmt.Errorf("estargz: is not available in this version of rules_img: disable it")
+	}
+	switch h.TreeArtifacts {
+	case "full":
+	case "deduplicate_symlink":
+		in.contents.LinkTrees = true
+	default:
+		return fmt.Errorf("tree_artifact_handling: %q: want full or deduplicate_symlink", h.TreeArtifacts)
+	}
+	o, err := layerOptions(h)
+	if err != nil {
+		return err
+	}
+	in.contents.CreateParents = h.CreateParents
+	if h.DefaultMetadata != nil {
+		in.contents.Default = attributes(*h.DefaultMetadata)
+	}
+	in.contents.Files = map[string]layer.Attributes{}
+	for p, m := range h.FileMetadata {
+		in.contents.Files[p] = attributes(m)
+	}
+	entries, err := in.contents.Entries()
+	if err != nil {
+		return err
+	}
+	result, err := writeBlob(ctx, in.blob, entries, o)
+	if err != nil {
+		return err
+	}
+	return in.writeMetadata(h, result)
+}
+
+func layerOptions(h request.Layer) (o layer.Options, err error) {
+	if o.Format, err = layer.ParseFormat(h.Compress); err != nil {
+		return o, err
+	}
+	if o.Level, err = o.Format.ParseLevel(h.Level); err != nil {
+		return o, err
+	}
+	switch h.Jobs {
+	case "auto", "nproc":
+		o.Jobs = runtime.GOMAXPROCS(0)
+	default:
+		if o.Jobs, err = strconv.Atoi(h.Jobs); err != nil || o.Jobs < 1 || o.Jobs > 1024 {
+			return o, fmt.Errorf("compression_jobs: %q: want auto, nproc or a number from 1 to 1024", h.Jobs)
+		}
+	}
+	return o, nil
+}
+
+// writeBlob writes beside the place and renames, so that nothing half-written is ever there.
+func writeBlob(ctx context.Context, path string, entries []layer.Entry, o layer.Options) (result layer.Result, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".layer-*")
+	if err != nil {
+		return result, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if result, err = layer.Write(ctx, f, entries, o); err != nil {
+		return result, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return result, err
+	}
+	if err := f.Close(); err != nil {
+		return result, err
+	}
+	return result, os.Rename(f.Name(), path)
+}
+
+func (in *layerInput) writeMetadata(h request.Layer, r layer.Result) error {
+	annotations := maps.Clone(h.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(annotations, in.annotations)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(manifest.Layer{
+		Name: h.Name, MediaType: r.MediaType, Digest: r.Digest, Size: r.Size, DiffID: r.DiffID, Annotations: annotations,
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(in.metadata, b.Bytes(), 0o644)
+}
+
+func attributes(m request.Metadata) layer.Attributes {
+	return layer.Attributes{
+		Mode: m.Mode, UID: m.UID, GID: m.GID, Uname: m.Uname, Gname: m.Gname, Mtime: m.Mtime, PAXRecords: m.PAXRecords,
+	}
+}
+
+// readAnnotations reads lines of KEY=VALUE. Empty lines are left out.
+func readAnnotations(path string, to map[string]string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		if lines.Text() == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(lines.Text(), "=")
+		if !ok || key == "" {
+			return fmt.Errorf("annotations_file: line %d: %q: want KEY=VALUE", n, lines.Text())
+		}
+		to[key] = value
+	}
+	return lines.Err()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/remote"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// registries opens repositories: all by one client, so that they share connections, tokens and what it learns, and all
+// retried.
+type registries struct {
+	client *remote.Client
+	retry  blob.Retry
+}
+
+// openRegistries makes the registries of one run. jobs bounds the requests to each at once; 0 is the client's choice.
+func openRegistries(p process, jobs int) registries {
+	return registries{client: newClient(p, remote.Options{Requests: jobs})}
+}
+
+// clientOf returns what makes the client of a run when it is first needed, with the credentials of the user.
+func clientOf(p process) func() *remote.Client {
+	return sync.OnceValue(func() *remote.Client { return newClient(p, remote.Options{}) })
+}
+
+func newClient(p process, o remote.Options) *remote.Client {
+	o.Keychain = remote.NewKeychain(p.Getenv)
+	return remote.New(o)
+}
+
+// source is a repository to read from.
+type source interface {
+	blob.Source
+	blob.Resolver
+}
+
+func (r registries) source(ref oci.Reference) (source, error) {
+	repo, err := r.client.Repository(ref)
+	if err != nil {
+		return nil, err
+	}
+	return r.retry.Source(repo).(source), nil
+}
+
+func (r registries) sink(ref oci.Reference) (deploy.Repository, error) {
+	repo, err := r.client.Repository(ref)
+	if err != nil {
+		return nil, err
+	}
+	return r.retry.Sink(repo).(deploy.Repository), nil
+}
+
+// planSource has every blob of plan: in the files beside it, or in the registries of its bases. What is read is verified,
+// and counted by where it came from.
+func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
+	files := deploy.NewFiles(plan, findRunfiles(p.Program, p.Getenv).Path)
+	all := []blob.Named{counted(moved, "files", files)}
+	for _, b := range plan.Bases {
+		for _, registry := range b.Registries {
+			ref, err := oci.NewReference(registry, b.Repository)
+			if err != nil {
+				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
+			}
+			s, err := from.source(ref)
+			if err != nil {
+				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
+			}
+			all = append(all, counted(moved, ref.Name(), s))
+		}
+	}
+	return blob.Fallback(all...), nil
+}
+
+func counted(moved *blob.Counter, name string, s blob.Source) blob.Named {
+	return blob.Named{Name: name, Source: moved.Source(name, blob.Verify(name, s))}
+}

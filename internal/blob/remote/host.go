@@ -1,0 +1,149 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/sync/semaphore"
+)
+
+// host is one registry, and what a run has learned about it.
+type host struct {
+	registry name.Registry
+	client   *http.Client
+	auth     *authorizer
+	// blobs and manifests say what is where; a registry keeps the two apart.
+	blobs, manifests places
+	broken           broken
+	// pushes and pulls bound the requests under way. They are apart because a push may wait for a pull from the same
+	// registry, whose slot it must not take.
+	pushes, pulls *semaphore.Weighted
+	greeting      greeting
+	mounts        mountHabits
+
+	mu     sync.Mutex
+	https  bool
+	noHead bool // answers 405 to HEAD
+}
+
+func newHost(registry string, o Options) (*host, error) {
+	reg, err := name.NewRegistry(registry, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("registry %s: %w", registry, err)
+	}
+	h := &host{
+		registry: reg,
+		client:   &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
+		pushes:   semaphore.NewWeighted(int64(o.Requests)),
+		pulls:    semaphore.NewWeighted(int64(o.Requests)),
+		https:    !isLoopback(registry),
+	}
+	h.mounts.self = knownHabit(registry)
+	h.auth = newAuthorizer(reg, o.Keychain, o.Transport)
+	return h, nil
+}
+
+func (h *host) name() string { return h.registry.RegistryStr() }
+
+// url is the address of something in a repository.
+func (h *host) url(repository string, path ...string) *url.URL {
+	u := &url.URL{Scheme: h.scheme(), Host: h.name()}
+	return u.JoinPath(append([]string{"v2", repository}, path...)...)
+}
+
+// scheme is https, unless the registry is on this machine and does not speak TLS.
+func (h *host) scheme() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.https {
+		return "https"
+	}
+	return "http"
+}
+
+func (h *host) setHTTPS() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.https = true
+}
+
+func (h *host) hasNoHead() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.noHead
+}
+
+func (h *host) setNoHead() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.noHead = true
+}
+
+// owns reports whether u is the registry itself, to which alone credentials go.
+func (h *host) owns(u *url.URL) bool { return u.Host == h.name() && u.Scheme == h.scheme() }
+
+func isLoopback(registry string) bool {
+	host := registry
+	if h, _, err := net.SplitHostPort(registry); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// maxRedirects is more than any registry needs.
+const maxRedirects = 5
+
+// checkRedirect lets a request go elsewhere as what it is, without the credentials.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if next.Method != first.Method {
+		return fmt.Errorf("a %s is redirected so that it would become a %s", first.Method, next.Method)
+	}
+	if first.URL.Scheme == "https" && next.URL.Scheme != "https" {
+		return fmt.Errorf("a redirect leads from https to %s", next.URL.Scheme)
+	}
+	if next.URL.Host != first.URL.Host {
+		next.Header.Del("Authorization")
+	}
+	return nil
+}
+
+// greeting lets the first request to a registry go alone, since it is likely to be answered by a demand for credentials, so
+// that the rest know how to give them.
+type greeting struct {
+	mu   sync.Mutex
+	over chan struct{} // nil until somebody greets
+}
+
+// wait returns when the greeting is over. The caller who is to greet gets through at once. Everybody calls done after their
+// request.
+func (g *greeting) wait(ctx context.Context) (done func(), err error) {
+	g.mu.Lock()
+	over := g.over
+	if over == nil {
+		g.over = make(chan struct{})
+		g.mu.Unlock()
+		return func() { close(g.over) }, nil
+	}
+	g.mu.Unlock()
+	select {
+	case <-over:
+		return func() {}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,44 @@
+package remote_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
+	"github.com/bazel-contrib/rules_img/internal/blob/remote"
+	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+func TestDistributionIsAStore(t *testing.T) {
+	registry := remotetest.Distribution(t)
+	blobtest.Test(t, func(t *testing.T) blobtest.Store { return newRepository(t, registry) })
+}
+
+func TestOlaregIsAStore(t *testing.T) {
+	registry := remotetest.Olareg(t)
+	blobtest.Test(t, func(t *testing.T) blobtest.Store { return newRepository(t, registry) })
+}
+
+// go-containerregistry's registry has one set of blobs for all repositories, so each test needs one.
+func TestInMemoryRegistryIsAStore(t *testing.T) {
+	blobtest.Test(t, func(t *testing.T) blobtest.Store { return newRepository(t, remotetest.InMemory(t)) })
+}
+
+var count atomic.Int64
+
+// newRepository is an empty repository, of a client that knows nothing yet.
+func newRepository(t testing.TB, registry string) *remote.Repository {
+	t.Helper()
+	return open(t, remote.New(remote.Options{}), registry, fmt.Sprintf("test/r%d", count.Add(1)))
+}
+
+func open(t testing.TB, c *remote.Client, registry, name string) *remote.Repository {
+	t.Helper()
+	r, err := c.Repository(oci.Reference{Registry: registry, Repository: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

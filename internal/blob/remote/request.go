@@ -1,0 +1,173 @@
+package remote
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// request is one HTTP request, which may have to be sent twice: without and with the right credentials.
+type request struct {
+	method string
+	url    *url.URL
+	header http.Header
+	access access
+	// body opens what is sent; nil sends nothing. size is its length. It is closed when an answer is there, and its context
+	// ends.
+	body func(context.Context) (io.ReadCloser, error)
+	size int64
+	// what is the thing that errors are about: "blob sha256:…".
+	what string
+}
+
+// do sends r when it is its turn, and returns an answer with one of the statuses in ok. Any other is an [Error]. The turn ends
+// when the answer's body is closed.
+func (h *host) do(ctx context.Context, turns *semaphore.Weighted, r request, ok ...int) (*http.Response, error) {
+	if err := turns.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	release := sync.OnceFunc(func() { turns.Release(1) })
+	resp, err := h.greet(ctx, r)
+	if err != nil {
+		release()
+		return nil, h.trouble(ctx, r, err)
+	}
+	resp.Body = &turnBody{resp.Body, release}
+	for _, status := range ok {
+		if resp.StatusCode == status {
+			return resp, nil
+		}
+	}
+	defer drain(resp)
+	return nil, h.refusal(r, resp)
+}
+
+type turnBody struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *turnBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
+
+func (h *host) greet(ctx context.Context, r request) (*http.Response, error) {
+	if isLoopback(h.name()) { // where waiting for the first saves nothing
+		return h.overTLSIfItMust(ctx, r)
+	}
+	greeted, err := h.greeting.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer greeted()
+	return h.authorized(ctx, r)
+}
+
+// overTLSIfItMust finds out that a registry on this machine, to which plain HTTP is spoken, wants TLS.
+func (h *host) overTLSIfItMust(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := h.authorized(ctx, r)
+	if r.url.Scheme != "http" || r.url.Host != h.name() || !looksLikeTLS(resp, err) {
+		return resp, err
+	}
+	secure := r
+	u := *r.url
+	u.Scheme = "https"
+	secure.url = &u
+	secureResp, secureErr := h.authorized(ctx, secure)
+	if secureErr != nil && err == nil {
+		return resp, nil
+	}
+	if secureErr == nil {
+		h.setHTTPS()
+	}
+	if err == nil {
+		drain(resp)
+	}
+	return secureResp, secureErr
+}
+
+// looksLikeTLS recognises how TLS servers answer plain HTTP: common ones with 400 and a text of their own, others with
+// a TLS alert, which is no HTTP.
+func looksLikeTLS(resp *http.Response, err error) bool {
+	if err != nil {
+		return strings.Contains(err.Error(), "malformed HTTP response")
+	}
+	return resp.StatusCode == http.StatusBadRequest && !strings.Contains(resp.Header.Get("Content-Type"), "json")
+}
+
+// authorized sends r, and again with other credentials if the registry asks for them.
+func (h *host) authorized(ctx context.Context, r request) (*http.Response, error) {
+	used, err := h.auth.authorization(ctx, r.access)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.send(ctx, r, used)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !h.owns(resp.Request.URL) {
+		return resp, err
+	}
+	if !h.auth.learn(resp, r.access, used) {
+		return resp, nil
+	}
+	drain(resp)
+	if used, err = h.auth.authorization(ctx, r.access); err != nil {
+		return nil, err
+	}
+	return h.send(ctx, r, used)
+}
+
+// send sends r once.
+func (h *host) send(ctx context.Context, r request, authorization string) (*http.Response, error) {
+	sending, stop := context.WithCancel(ctx)
+	sent := &sentBody{}
+	defer sent.close()
+	defer stop()
+	req, err := r.build(ctx, sending, sent)
+	if err != nil {
+		return nil, sent.cause(err)
+	}
+	req.Header.Set("User-Agent", "rules_img")
+	if authorization != "" && h.owns(req.URL) {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, sent.cause(err)
+	}
+	return resp, nil
+}
+
+func (r request) build(ctx, sending context.Context, sent *sentBody) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if r.header != nil {
+		req.Header = r.header.Clone()
+	}
+	if r.body == nil {
+		return req, nil
+	}
+	req.GetBody = func() (io.ReadCloser, error) { // again, for a redirect
+		return sent.open(func() (io.ReadCloser, error) { return r.body(sending) }, r.size)
+	}
+	if req.Body, err = req.GetBody(); err != nil {
+		return nil, err
+	}
+	req.ContentLength = r.size
+	return req, nil
+}
+
+// maxAnswer bounds what is read of an answer that is not asked for its content.
+const maxAnswer = 64 << 10
+
+// drain reads the rest of a short answer, so that its connection can be used again, and closes it.
+func drain(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxAnswer)
+	resp.Body.Close()
+}

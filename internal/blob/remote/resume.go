@@ -1,0 +1,90 @@
+package remote
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// worthResuming is the size from which on the two requests of going on cost less than starting again.
+const worthResuming = 1 << 20
+
+// broken are the uploads that broke off, and where they went.
+type broken struct {
+	mu      sync.Mutex
+	uploads map[brokenKey]*url.URL
+}
+
+type brokenKey struct {
+	repository string
+	digest     oci.Digest
+}
+
+func (b *broken) keep(repository string, d oci.Descriptor, at *url.URL) {
+	if d.Size < worthResuming {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.uploads == nil {
+		b.uploads = map[brokenKey]*url.URL{}
+	}
+	b.uploads[brokenKey{repository, d.Digest}] = at
+}
+
+func (b *broken) take(repository string, d oci.Descriptor) (*url.URL, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key := brokenKey{repository, d.Digest}
+	at, ok := b.uploads[key]
+	delete(b.uploads, key)
+	return at, ok
+}
+
+// resume goes on with an upload where the registry says it broke off. It returns false when there is nothing to go on with, so
+// that the upload must begin anew.
+func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Source, at *url.URL) (whole bool, err error) {
+	at, offset, err := r.progress(ctx, d, at)
+	if err != nil || offset == 0 || offset > d.Size {
+		return false, ctx.Err()
+	}
+	err = r.upload(ctx, d, src, at, offset)
+	if status := statusOf(err); status >= 400 && !blob.IsTransient(err) {
+		return false, nil // the registry lost it, or is not able to
+	}
+	return err == nil, err
+}
+
+// progress asks how many bytes of an upload have arrived, and where the rest goes.
+func (r *Repository) progress(ctx context.Context, d oci.Descriptor, at *url.URL) (*url.URL, int64, error) {
+	req := r.request(http.MethodGet, at, d)
+	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusNoContent, http.StatusOK, http.StatusAccepted)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer drain(resp)
+	if resp.Header.Get("Location") != "" {
+		if at, err = r.location(req, resp); err != nil {
+			return nil, 0, err
+		}
+	}
+	return at, received(resp.Header.Get("Range")), nil
+}
+
+var rangeOfUpload = regexp.MustCompile(`^(?:bytes=)?0-([0-9]{1,18})$`)
+
+// received reads the Range of an upload: 0-9 are ten bytes. 0-0 may mean one byte or none, and is taken for none.
+func received(header string) int64 {
+	m := rangeOfUpload.FindStringSubmatch(header)
+	if m == nil || m[1] == "0" {
+		return 0
+	}
+	last, _ := strconv.ParseInt(m[1], 10, 64)
+	return last + 1
+}

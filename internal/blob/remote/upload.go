@@ -1,0 +1,188 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// putBlob gets d into the repository: by what is left of an upload that broke off, by mounting it, or by sending it.
+func (r *Repository) putBlob(ctx context.Context, d oci.Descriptor, src blob.Source, c claim) error {
+	if at, ok := r.host.broken.take(r.name, d); ok {
+		if whole, err := r.resume(ctx, d, src, at); whole || err != nil {
+			return err
+		}
+	}
+	at, err := r.begin(ctx, d, c)
+	if err != nil || at == nil {
+		return err
+	}
+	return r.upload(ctx, d, src, at, 0)
+}
+
+// begin returns where to upload d to, or nil if d is there now.
+func (r *Repository) begin(ctx context.Context, d oci.Descriptor, c claim) (at *url.URL, err error) {
+	for _, from := range c.from {
+		if r.host.mounts.of(true) == refuses {
+			break
+		}
+		if at, err = r.mount(ctx, d, from); err != nil || at == nil {
+			return nil, err
+		}
+		if c.sure {
+			r.host.mounts.learn(true, refuses)
+		}
+	}
+	if r.host.mounts.of(false) != refuses {
+		if at, err = r.mount(ctx, d, r.name); err != nil || at == nil {
+			return nil, err
+		}
+	}
+	there, err := r.doubt(ctx, d)
+	switch {
+	case err != nil || there:
+		return nil, err
+	case at != nil:
+		return at, nil
+	}
+	return r.post(ctx, d, "")
+}
+
+// doubt asks whether d is there after all, if an answer to mounting it did not make that clear.
+func (r *Repository) doubt(ctx context.Context, d oci.Descriptor) (there bool, err error) {
+	m := &r.host.mounts
+	if m.of(false) == unknown && m.due(d.Size) {
+		there, err = m.ask(func() (bool, error) { return r.ask(ctx, d) })
+		if there {
+			m.learn(false, refuses)
+		}
+		return there, err
+	}
+	if m.settled(ctx); m.of(false) == refuses {
+		return r.ask(ctx, d)
+	}
+	return false, nil
+}
+
+// mount asks to mount d from another repository, or from this one, and returns nil if that was done, otherwise where to
+// upload d to. A registry that takes the question amiss is asked without it.
+func (r *Repository) mount(ctx context.Context, d oci.Descriptor, from string) (*url.URL, error) {
+	cross := from != r.name
+	at, err := r.post(ctx, d, from)
+	if status := statusOf(err); status >= 400 && status != http.StatusTooManyRequests {
+		if at, err = r.post(ctx, d, ""); err == nil && !cross {
+			r.host.mounts.learn(false, refuses)
+		}
+	} else if at == nil && err == nil {
+		r.host.mounts.learn(cross, mounts)
+	}
+	return at, err
+}
+
+// post begins an upload and returns where it goes; nil if d was mounted.
+func (r *Repository) post(ctx context.Context, d oci.Descriptor, from string) (*url.URL, error) {
+	req := r.request(http.MethodPost, r.host.url(r.name, "blobs", "uploads/"), d)
+	if from != "" {
+		req.url.RawQuery = url.Values{"mount": {string(d.Digest)}, "from": {from}}.Encode()
+		req.access.from = from
+	}
+	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusAccepted, http.StatusCreated)
+	if err != nil {
+		return nil, err
+	}
+	defer drain(resp)
+	if resp.StatusCode == http.StatusCreated && from != "" {
+		return nil, nil
+	}
+	return r.location(req, resp)
+}
+
+func (r *Repository) request(method string, u *url.URL, d oci.Descriptor) request {
+	return request{
+		method: method,
+		url:    u,
+		header: http.Header{},
+		access: access{repository: r.name, push: true},
+		what:   kind(d) + " " + string(d.Digest),
+	}
+}
+
+// location is where the answer sends the upload. Behind a proxy that ends TLS, a registry may believe that it speaks plain HTTP.
+func (r *Repository) location(req request, resp *http.Response) (*url.URL, error) {
+	at, err := resp.Location()
+	if err != nil {
+		return nil, r.errorf(req, "the answer does not say where the upload goes")
+	}
+	if at.Scheme == "http" && r.host.scheme() == "https" {
+		if at.Host != r.host.name() {
+			return nil, r.errorf(req, "the upload would go to %s without TLS", at.Host)
+		}
+		at.Scheme = "https"
+	}
+	return at, nil
+}
+
+// upload sends d from offset on, in one request. If that breaks off, it is remembered how far it got, for the next Put.
+func (r *Repository) upload(ctx context.Context, d oci.Descriptor, src blob.Source, at *url.URL, offset int64) error {
+	to := *at
+	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&digest="+url.QueryEscape(string(d.Digest)), "&")
+	req := r.request(http.MethodPut, &to, d)
+	req.header.Set("Content-Type", "application/octet-stream")
+	req.size = d.Size - offset
+	req.body = func(ctx context.Context) (io.ReadCloser, error) { return openAt(ctx, src, d, offset) }
+	if offset > 0 {
+		req.header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, d.Size-1))
+	}
+	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusCreated, http.StatusNoContent, http.StatusOK)
+	if err != nil {
+		if blob.IsTransient(err) {
+			r.host.broken.keep(r.name, d, at)
+		}
+		return err
+	}
+	drain(resp)
+	return nil
+}
+
+// openAt opens d from offset on, and leaves out what comes before if the source can't.
+func openAt(ctx context.Context, src blob.Source, d oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	if offset == 0 {
+		return src.Open(ctx, d)
+	}
+	if s, ok := src.(blob.RangeOpener); ok {
+		r, err := s.OpenRange(ctx, d, offset)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return r, err
+		}
+	}
+	r, err := src.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// sendManifest sends a manifest under its digest or a tag.
+func (r *Repository) sendManifest(ctx context.Context, d oci.Descriptor, reference, body string) error {
+	req := r.request(http.MethodPut, r.host.url(r.name, "manifests", reference), d)
+	req.header.Set("Content-Type", d.MediaType)
+	req.size = int64(len(body))
+	req.body = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusCreated, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	drain(resp)
+	return nil
+}
