@@ -111,6 +111,10 @@ func comparePaths(a, b string) int {
 
 func isWhiteout(name string) bool { return strings.HasPrefix(name, ".wh.") }
 
+// Arrange puts entries that have their metadata, and that [Contents] did not make, in the order of the archive. It fails when they do
+// not fit together.
+func Arrange(entries []Entry) ([]Entry, error) { return arrange(slices.Clone(entries)) }
+
 // arrange sorts entries and checks that they fit together: one for each path, unless they are the same, and nothing below
 // what is no directory.
 func arrange(entries []Entry) ([]Entry, error) {
@@ -150,17 +154,22 @@ func (e Entry) same(o Entry) (bool, error) {
 	switch {
 	case e.Kind != o.Kind || e.Target != o.Target || e.Size != o.Size:
 		return false, nil
-	case e.From == o.From || e.Kind != File || e.Size == 0:
+	case e.From == o.From && e.Offset == o.Offset, e.Kind != File, e.Size == 0:
 		return true, nil
 	}
-	return sameContent(e.From, o.From)
+	return sameContent(e, o)
 }
 
-func sameContent(a, b string) (bool, error) {
-	sums := [2][]byte{}
-	for i, name := range []string{a, b} {
+func sameContent(a, b Entry) (bool, error) {
+	var sums [2][]byte
+	for i, e := range []Entry{a, b} {
 		sum := sha256.New()
-		if err := readInto(sum, name); err != nil {
+		r, err := e.open()
+		if err != nil {
+			return false, err
+		}
+		defer r.Close()
+		if _, err := io.Copy(sum, r); err != nil {
 			return false, err
 		}
 		sums[i] = sum.Sum(nil)
@@ -168,14 +177,22 @@ func sameContent(a, b string) (bool, error) {
 	return bytes.Equal(sums[0], sums[1]), nil
 }
 
-func readInto(w io.Writer, name string) error {
-	f, err := os.Open(name)
+// open opens the content of a File.
+func (e Entry) open() (io.ReadCloser, error) {
+	f, err := os.Open(e.From)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
-	_, err = io.Copy(w, f)
-	return err
+	if e.Offset != 0 {
+		if _, err := f.Seek(e.Offset, io.SeekStart); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(f, e.Size), f}, nil
 }
 
 // origin says where an entry comes from, for messages.

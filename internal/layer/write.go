@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -89,7 +88,7 @@ func loadOne(e Entry, hash bool) (l loaded, err error) {
 }
 
 func readSmall(e Entry) ([]byte, error) {
-	f, err := os.Open(e.From)
+	f, err := e.open()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +110,7 @@ func identity(l loaded) (string, error) {
 	if l.content != nil {
 		sum.Write(l.content)
 	} else {
-		f, err := os.Open(l.From)
+		f, err := l.open()
 		if err != nil {
 			return "", err
 		}
@@ -171,7 +170,7 @@ func (a *archive) content(l loaded) error {
 		_, err := a.tar.Write(l.content)
 		return err
 	}
-	f, err := os.Open(l.From)
+	f, err := l.open()
 	if err != nil {
 		return err
 	}
