@@ -35,7 +35,9 @@ func verbs() []verb {
 		{"index", "make an index of manifests: img index @REQUEST", runIndex},
 		{"plan", "plan a push: img plan @REQUEST", runPlan},
 		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy},
-		{"pull", "copy an image into a directory: img pull --help", runPull},
+		{"pull", "copy an image's manifests, or blobs, into a directory: img pull --help", runPull},
+		{"blob", "pull one blob: img blob @REQUEST", runBlob},
+		{"authorize", "get what another client needs to pull: img authorize --help", runAuthorize},
 	}
 }
 
