@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	address        string
+	port           int
+	insecureListen bool
+	blobStore      string
+	dir            string
+
+	maxManifest, maxBlob bytes
+	maxUploads           int
+	uploadAge            time.Duration
+	stall, grace         time.Duration
+	quiet                bool
+}
+
+func parseFlags(p process) (options, error) {
+	o := options{maxManifest: 4 << 20, maxBlob: 128 << 30}
+	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
+	flags.SetOutput(p.Stderr)
+	flags.StringVar(&o.address, "address", "127.0.0.1", "`address` to listen on")
+	flags.IntVar(&o.port, "port", 8080, "`port` to listen on; 0 is any that is free")
+	flags.BoolVar(&o.insecureListen, "insecure-listen", false, "listen beyond loopback although anybody there may read and write everything")
+	flags.StringVar(&o.blobStore, "blob-store", "dir", "where blobs are kept; so far only `dir`")
+	flags.StringVar(&o.dir, "dir", "", "`directory` that keeps everything")
+	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB, GiB")
+	flags.Var(&o.maxBlob, "max-blob-size", "largest blob, in `bytes` or with KiB, MiB, GiB; 0 is no limit")
+	flags.IntVar(&o.maxUploads, "max-uploads", 1000, "how `many` uploads may be unfinished")
+	flags.DurationVar(&o.uploadAge, "upload-age", 24*time.Hour, "how `long` an unfinished upload is kept after its last byte")
+	flags.DurationVar(&o.stall, "stall-timeout", time.Minute, "how `long` a client may stand still")
+	flags.DurationVar(&o.grace, "grace", 10*time.Second, "how `long` requests may go on after a signal to stop")
+	flags.BoolVar(&o.quiet, "quiet", false, "log errors only, and not every request")
+	if err := flags.Parse(p.Args); err != nil {
+		return o, err
+	}
+	return o, o.check(flags.Args())
+}
+
+func (o options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("%q: want flags only", rest)
+	case o.blobStore != "dir":
+		return fmt.Errorf("--blob-store=%s: there is only dir so far", o.blobStore)
+	case o.dir == "":
+		return errors.New("want --dir DIRECTORY, which keeps everything")
+	case o.port < 0 || o.port > 65535:
+		return fmt.Errorf("--port=%d: is none", o.port)
+	case !o.insecureListen && !isLoopback(o.address):
+		return fmt.Errorf("--address=%s: is reachable from outside, where anybody could then read and write everything: "+
+			"listen on 127.0.0.1, or say --insecure-listen if that is meant", o.address)
+	}
+	return nil
+}
+
+func isLoopback(address string) bool {
+	ip := net.ParseIP(address)
+	return address == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (o options) listen() string { return net.JoinHostPort(o.address, strconv.Itoa(o.port)) }
+
+// bytes is a number of bytes as a flag.
+type bytes int64
+
+var units = []struct {
+	suffix string
+	factor int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"", 1}}
+
+// String implements [flag.Value].
+func (b *bytes) String() string { return strconv.FormatInt(int64(*b), 10) }
+
+// Set implements [flag.Value].
+func (b *bytes) Set(s string) error {
+	for _, unit := range units {
+		number, ok := strings.CutSuffix(s, unit.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 0 || n > math.MaxInt64/unit.factor {
+			break
+		}
+		*b = bytes(n * unit.factor)
+		return nil
+	}
+	return errors.New("want a number of bytes, such as 4194304 or 4MiB")
+}

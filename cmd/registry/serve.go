@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bazel-contrib/rules_img/internal/registry"
+	"github.com/bazel-contrib/rules_img/internal/registry/store"
+)
+
+// sweepEvery is how often the store is swept.
+const sweepEvery = 10 * time.Minute
+
+// run serves until ctx ends. The first line on stdout is the address, once somebody may connect.
+func run(ctx context.Context, p process) error {
+	o, err := parseFlags(p)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: o.level()}))
+	s, err := store.Open(o.dir, store.Limits{BlobSize: int64(o.maxBlob), Uploads: o.maxUploads, UploadAge: o.uploadAge})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.listen())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(p.Stdout, listener.Addr())
+	handler := registry.New(registry.Options{Store: s, ManifestSize: int64(o.maxManifest), Stall: o.stall, Log: log})
+	return o.serve(ctx, listener, handler, s, log)
+}
+
+func (o options) level() slog.Level {
+	if o.quiet {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (o options) serve(ctx context.Context, listener net.Listener, handler http.Handler, s *store.Store, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: min(o.stall, 10*time.Second),
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	all.Go(func() error { return o.stop(ctx, server, log) })
+	all.Go(func() error { sweep(ctx, s, log); return nil })
+	return all.Wait()
+}
+
+// stop waits for ctx to end, then for the requests that are being answered, and then cuts those that are left: an upload that is
+// cut can be continued.
+func (o options) stop(ctx context.Context, server *http.Server, log *slog.Logger) error {
+	<-ctx.Done()
+	log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.grace)
+	defer cancel()
+	if server.Shutdown(grace) == nil {
+		return nil
+	}
+	return server.Close()
+}
+
+func sweep(ctx context.Context, s *store.Store, log *slog.Logger) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			if err := s.Sweep(now); err != nil {
+				log.Error("sweep", "error", err)
+			}
+		}
+	}
+}

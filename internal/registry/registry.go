@@ -1,0 +1,92 @@
+// Package registry serves repositories by the OCI distribution specification, version 1.1: pull, push, content discovery and content
+// management, over HTTP.
+//
+// The entry point is [New]. Its law: handlers translate between HTTP and the package store, and decide nothing that the disk has to
+// keep. Who may not come in is told so before a byte of the body is read.
+package registry
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/registry/store"
+)
+
+// Options say how to serve. Only Store is needed.
+type Options struct {
+	Store *store.Store
+	// ManifestSize is the largest manifest that is taken; 0 is 4 MiB, which the specification asks for.
+	ManifestSize int64
+	// Stall is how long a request or a response may stand still before it is cut; 0 is a minute.
+	Stall time.Duration
+	// Log gets a line for each request; nil is no log.
+	Log *slog.Logger
+}
+
+// Registry is the [http.Handler] of a registry.
+type Registry struct{ Options }
+
+// New returns the handler.
+func New(o Options) *Registry {
+	o.ManifestSize = cmp.Or(o.ManifestSize, 4<<20)
+	o.ManifestSize = min(o.ManifestSize, oci.MaxManifestSize)
+	o.Stall = cmp.Or(o.Stall, time.Minute)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{o}
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started, recorded := time.Now(), s.timed(w, r)
+	recorded.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	recorded.Header().Set("X-Content-Type-Options", "nosniff")
+	err := s.serve(recorded, r)
+	if err != nil {
+		writeError(recorded, err)
+	}
+	s.log(r, recorded, started, err)
+}
+
+func (s *Registry) serve(w http.ResponseWriter, r *http.Request) error {
+	to, ok := parsePath(r.URL.Path)
+	if !ok {
+		return &problem{http.StatusNotFound, "NAME_UNKNOWN", "there is nothing at this path"}
+	}
+	handle, err := to.handler(r.Method)
+	if err != nil {
+		w.Header().Set("Allow", to.allowed())
+		return err
+	}
+	c := call{s, w, r, to.reference, store.Repository{}}
+	if to.kind != base {
+		if c.repository, err = s.Store.Repository(to.name); err != nil {
+			return err
+		}
+	}
+	return handle(c)
+}
+
+// call is one request to one repository.
+type call struct {
+	*Registry
+	w          http.ResponseWriter
+	r          *http.Request
+	reference  string // the last part of the path: a digest, a tag or an upload
+	repository store.Repository
+}
+
+func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err error) {
+	level, args := slog.LevelInfo, []any{"status", w.status, "bytes", w.written, "took", time.Since(started), "from", r.RemoteAddr}
+	if err != nil {
+		args = append(args, "error", err)
+	}
+	if w.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.Log.Log(r.Context(), level, r.Method+" "+r.URL.RequestURI(), args...)
+}

@@ -1,0 +1,34 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// What a caller may have to tell apart. Errors wrap one of these, or [blob.ErrMismatch] for bytes that are not what they should be,
+// or are the machine's.
+var (
+	ErrName              = errors.New("no valid name")
+	ErrRepositoryUnknown = errors.New("repository is not known")
+	ErrBlobUnknown       = errors.New("blob is not in the repository")
+	ErrManifestUnknown   = errors.New("manifest is not in the repository")
+	ErrManifestInvalid   = errors.New("manifest is not valid")
+	ErrUploadUnknown     = errors.New("upload is not known, or was given up")
+	ErrUploadBusy        = errors.New("upload is being written by another request")
+	ErrUploads           = errors.New("too many unfinished uploads")
+	ErrSize              = errors.New("blob is too large")
+)
+
+// MissingError says what a manifest refers to that its repository has not got in the size that the manifest says.
+type MissingError struct{ Missing []oci.Descriptor }
+
+func (e *MissingError) Error() string {
+	var all []string
+	for _, d := range e.Missing {
+		all = append(all, fmt.Sprintf("%s of %d bytes", d.Digest, d.Size))
+	}
+	return "manifest refers to what is not in the repository: " + strings.Join(all, ", ")
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Resolve returns the descriptor of the manifest with a tag or digest.
+func (r Repository) Resolve(_ context.Context, reference string) (oci.Descriptor, error) {
+	digest, err := r.digest(reference)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	mediaType, err := os.ReadFile(r.manifestLink(digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return oci.Descriptor{}, fmt.Errorf("%w: %s@%s", ErrManifestUnknown, r.name, digest)
+	}
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	path, _ := r.store.blobs.Path(oci.Descriptor{Digest: digest})
+	info, err := os.Stat(path)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	return oci.Descriptor{MediaType: strings.TrimSpace(string(mediaType)), Digest: digest, Size: info.Size()}, nil
+}
+
+func (r Repository) digest(reference string) (oci.Digest, error) {
+	if strings.Contains(reference, ":") {
+		return oci.ParseDigest(reference)
+	}
+	return r.tagged(reference)
+}
+
+// Manifest opens the manifest that [Repository.Resolve] has found.
+func (r Repository) Manifest(ctx context.Context, d oci.Descriptor) (*os.File, error) {
+	return r.open(ctx, d.Digest, ErrManifestUnknown)
+}
+
+// PutManifest stores a manifest with the digest and type of d, and moves the tags to it. It returns the manifest's subject, if it
+// has one.
+func (r Repository) PutManifest(ctx context.Context, d oci.Descriptor, body []byte, tags ...string) (subject oci.Digest, err error) {
+	m, err := parse(d, body)
+	if err != nil {
+		return "", err
+	}
+	for _, tag := range tags {
+		if err := oci.CheckTag(tag); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrName, err)
+		}
+	}
+	unlock, err := r.store.toAdd()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if err := r.check(ctx, m.children); err != nil {
+		return "", err
+	}
+	return m.subject(), r.putManifest(ctx, d, m, body, tags)
+}
+
+// putManifest makes a manifest visible last, when all that it needs is there, and then its tags. What a death in between leaves
+// behind is invisible.
+func (r Repository) putManifest(ctx context.Context, d oci.Descriptor, m manifest, body []byte, tags []string) error {
+	if err := r.store.blobs.Put(ctx, d, content(body)); err != nil {
+		return err
+	}
+	if err := r.refer(d, m); err != nil {
+		return err
+	}
+	if err := makeFolder(r.manifests()); err != nil {
+		return err
+	}
+	if err := r.store.write(r.manifestLink(d.Digest), d.MediaType+"\n"); err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if err := r.tag(tag, d.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check finds which children the repository lacks.
+func (r Repository) check(ctx context.Context, children []oci.Descriptor) error {
+	var missing []oci.Descriptor
+	for _, c := range children {
+		absent, err := r.store.blobs.Missing(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(absent) > 0 || !exists(r.blobLink(c.Digest)) && !exists(r.manifestLink(c.Digest)) {
+			missing = append(missing, c)
+		}
+	}
+	if len(missing) > 0 {
+		return &MissingError{missing}
+	}
+	return nil
+}
+
+// DeleteManifest takes a manifest out of the repository, and with it every tag that names it.
+func (r Repository) DeleteManifest(ctx context.Context, digest oci.Digest) error {
+	unlock, err := r.store.toDelete()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d, err := r.Resolve(ctx, string(digest))
+	if err != nil {
+		return err
+	}
+	m, err := r.readManifest(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := r.untag(ctx, digest); err != nil {
+		return err
+	}
+	if err := remove(r.manifestLink(digest)); err != nil {
+		return err
+	}
+	return r.unrefer(d, m)
+}
+
+func (r Repository) readManifest(ctx context.Context, d oci.Descriptor) (manifest, error) {
+	f, err := r.Manifest(ctx, d)
+	if err != nil {
+		return manifest{}, err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(f)
+	if err != nil {
+		return manifest{}, err
+	}
+	return parse(d, body)
+}
+
+// manifest is what a registry wants to know of a manifest or an index.
+type manifest struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        *oci.Descriptor   `json:"config"`
+	Subject       *oci.Descriptor   `json:"subject"`
+	Annotations   map[string]string `json:"annotations"`
+
+	children []oci.Descriptor
+}
+
+func (m manifest) subject() oci.Digest {
+	if m.Subject == nil {
+		return ""
+	}
+	return m.Subject.Digest
+}
+
+// artifactType is the type by which the manifest is found among the referrers of its subject.
+func (m manifest) artifactType() string {
+	if m.ArtifactType == "" && m.Config != nil {
+		return m.Config.MediaType
+	}
+	return m.ArtifactType
+}
+
+func parse(d oci.Descriptor, body []byte) (m manifest, err error) {
+	if err := decode(d, body, &m); err != nil {
+		return m, fmt.Errorf("%w: %w", ErrManifestInvalid, err)
+	}
+	return m, nil
+}
+
+func decode(d oci.Descriptor, body []byte, m *manifest) (err error) {
+	if !oci.IsManifest(d.MediaType) {
+		return fmt.Errorf("its type is %q: want one of %s", d.MediaType, strings.Join([]string{
+			oci.MediaTypeManifest, oci.MediaTypeIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerManifestList}, ", "))
+	}
+	if err := json.Unmarshal(body, m); err != nil {
+		return err
+	}
+	if m.SchemaVersion != 2 {
+		return fmt.Errorf("its schemaVersion is %d: want 2", m.SchemaVersion)
+	}
+	if oci.IsImageManifest(d.MediaType) && m.Config == nil {
+		return errors.New("it has no config")
+	}
+	if m.Subject != nil {
+		if _, err := oci.ParseDigest(string(m.Subject.Digest)); err != nil {
+			return fmt.Errorf("subject: %w", err)
+		}
+	}
+	m.children, err = oci.Children(d, body)
+	return err
+}
+
+func content(body []byte) blob.Source {
+	return blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(body)), nil
+	})
+}

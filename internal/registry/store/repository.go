@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Repository is one repository of a [Store].
+type Repository struct {
+	store *Store
+	name  string
+	dir   string
+}
+
+// Name is the repository's name.
+func (r Repository) Name() string { return r.name }
+
+func (r Repository) blobs() string     { return filepath.Join(r.dir, "blobs") }
+func (r Repository) manifests() string { return filepath.Join(r.dir, "manifests") }
+func (r Repository) tags() string      { return filepath.Join(r.dir, "tags") }
+func (r Repository) referrers(subject oci.Digest) string {
+	return filepath.Join(r.dir, "referrers", digestFile(subject))
+}
+
+func (r Repository) blobLink(digest oci.Digest) string {
+	return filepath.Join(r.blobs(), digestFile(digest))
+}
+
+func (r Repository) manifestLink(digest oci.Digest) string {
+	return filepath.Join(r.manifests(), digestFile(digest))
+}
+
+// digestFile is the name of a file that stands for a digest. It has no colon, which Windows would not take.
+func digestFile(digest oci.Digest) string { return strings.Replace(string(digest), ":", "-", 1) }
+
+// fileDigest is the digest that a file of this name stands for, if it stands for one.
+func fileDigest(name string) (oci.Digest, bool) {
+	digest, err := oci.ParseDigest(strings.Replace(name, "-", ":", 1))
+	return digest, err == nil
+}
+
+// Blob opens a blob of the repository. Manifests are blobs too, but not these.
+func (r Repository) Blob(ctx context.Context, digest oci.Digest) (*os.File, error) {
+	if _, err := oci.ParseDigest(string(digest)); err != nil {
+		return nil, err
+	}
+	if !exists(r.blobLink(digest)) {
+		return nil, fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
+	}
+	return r.open(ctx, digest, ErrBlobUnknown)
+}
+
+// open opens what a link of the repository stands for.
+func (r Repository) open(ctx context.Context, digest oci.Digest, unknown error) (*os.File, error) {
+	f, err := r.store.blobs.Open(ctx, oci.Descriptor{Digest: digest})
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %s", unknown, digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.(*os.File), nil
+}
+
+// Mount gives the repository a blob that another one has.
+func (r Repository) Mount(ctx context.Context, digest oci.Digest, from Repository) error {
+	unlock, err := r.store.toAdd()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, err := from.Blob(ctx, digest)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	return r.link(digest)
+}
+
+// MountFromAny gives the repository a blob that any other one has.
+func (r Repository) MountFromAny(ctx context.Context, digest oci.Digest) error {
+	for from, err := range r.store.all() {
+		if err != nil {
+			return err
+		}
+		if err := r.Mount(ctx, digest, from); !errors.Is(err, ErrBlobUnknown) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w, nor in another: %s", ErrBlobUnknown, digest)
+}
+
+// DeleteBlob takes a blob out of the repository. Other repositories keep it.
+func (r Repository) DeleteBlob(_ context.Context, digest oci.Digest) error {
+	if _, err := oci.ParseDigest(string(digest)); err != nil {
+		return err
+	}
+	unlock, err := r.store.toDelete()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := remove(r.blobLink(digest)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
+	} else {
+		return err
+	}
+}
+
+// link makes a blob of the store one of the repository. The caller holds the lock.
+func (r Repository) link(digest oci.Digest) error {
+	if err := makeFolder(r.blobs()); err != nil {
+		return err
+	}
+	return touch(r.blobLink(digest))
+}

@@ -1,0 +1,88 @@
+// Package store keeps what a registry promises to keep: blobs, once for all repositories, and for each repository the blobs and
+// manifests that it has, its tags and its referrers. docs/formats/registry.md describes the files.
+//
+// The entry point is [Open]; a [Repository] does the work. Its law: what a method has done when it returns nil survives the death of
+// the process and of the machine's power, and what it has not finished is never visible. A manifest is taken only when all that it
+// refers to is in its repository. Everything may be called concurrently, and, except on Windows, by several processes
+// that share a directory.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/blob/dir"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Limits say what a store takes. Zero means no limit.
+type Limits struct {
+	BlobSize  int64         // bytes of one blob
+	Uploads   int           // unfinished uploads, of all repositories together
+	UploadAge time.Duration // how long an unfinished upload is kept after its last byte
+}
+
+// Store is a directory of repositories.
+type Store struct {
+	root    string
+	limits  Limits
+	blobs   dir.Store
+	lock    lock
+	uploads uploads
+}
+
+// format is what the file of this name says. A store of another format is refused.
+const format = "rules_img registry 1\n"
+
+// Open opens the store in the directory root, which need not exist, and sweeps it.
+func Open(root string, limits Limits) (*Store, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{root: root, limits: limits, blobs: dir.Store{Root: root}}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("directory %s: %w", root, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories()} {
+		if err := makeFolder(folder); err != nil {
+			return err
+		}
+	}
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	return s.Sweep(time.Now())
+}
+
+func (s *Store) checkFormat() error {
+	path := filepath.Join(s.root, "format")
+	got, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return s.write(path, format)
+	}
+	if err == nil && string(got) != format {
+		err = fmt.Errorf("its format is %q and not %q: it was made by another version of the registry", got, format)
+	}
+	return err
+}
+
+func (s *Store) temp() string         { return filepath.Join(s.root, "temp") }
+func (s *Store) uploadFolder() string { return filepath.Join(s.root, "uploads") }
+func (s *Store) repositories() string { return filepath.Join(s.root, "repositories") }
+
+// Repository returns the repository of the given name, which exists once something is in it.
+func (s *Store) Repository(name string) (Repository, error) {
+	if err := oci.CheckRepository(name); err != nil {
+		return Repository{}, fmt.Errorf("%w: %w", ErrName, err)
+	}
+	return Repository{store: s, name: name, dir: filepath.Join(s.repositories(), strings.ReplaceAll(name, "/", "@"))}, nil
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// bufferSize is large because a layer has many bytes and a write to a file has a price.
+const bufferSize = 256 << 10
+
+// Upload is a blob of which not all bytes are there. What was written stays when the upload is closed, also by the death of the
+// process. One goroutine at a time may use it, and must close it.
+type Upload struct {
+	repository Repository
+	id         string
+	file       *os.File
+	size       int64
+	sum        *sum
+	over       bool // it is a blob now, or was given up
+}
+
+// ID is what [Repository.Upload] finds the upload by.
+func (u *Upload) ID() string { return u.id }
+
+// Size is how many bytes have come.
+func (u *Upload) Size() int64 { return u.size }
+
+// Close lets others have the upload.
+func (u *Upload) Close() error {
+	store := u.repository.store
+	err := u.file.Close()
+	if u.over {
+		store.uploads.forget(u.path())
+		return nil // finishing or giving up has closed the file
+	}
+	store.uploads.giveBack(u.path(), u.sum)
+	return err
+}
+
+// Append adds what r yields. What came before an error stays.
+func (u *Upload) Append(ctx context.Context, r io.Reader) error {
+	if err := u.catchUp(); err != nil {
+		return err
+	}
+	if limit := u.repository.store.limits.BlobSize; limit > 0 {
+		r = &limited{r: r, left: limit - u.size, limit: limit}
+	}
+	_, err := io.CopyBuffer(writer{u}, reader{ctx, r}, make([]byte, bufferSize))
+	return err
+}
+
+// Finish makes the upload the blob digest of its repository. When its bytes are others, or it can't be stored, it is given up.
+func (u *Upload) Finish(_ context.Context, digest oci.Digest) error {
+	if _, err := oci.ParseDigest(string(digest)); err != nil {
+		return err
+	}
+	if err := u.catchUp(); err != nil {
+		return err
+	}
+	if got := u.sum.digest(); got != digest {
+		return errors.Join(fmt.Errorf("%w: it has the digest %s and not %s", blob.ErrMismatch, got, digest), u.Cancel())
+	}
+	unlock, err := u.repository.store.toAdd()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	u.over = true
+	if err := u.repository.store.blobs.Adopt(oci.Descriptor{Digest: digest, Size: u.size}, u.file); err != nil {
+		return err
+	}
+	return u.repository.link(digest)
+}
+
+// Cancel gives the upload up.
+func (u *Upload) Cancel() error {
+	u.over = true
+	err := os.Remove(u.file.Name()) // while it is locked
+	u.file.Close()
+	if err != nil {
+		err = os.Remove(u.file.Name()) // Windows removes no open file
+	}
+	return err
+}
+
+// catchUp hashes what this process has not: all of it after a restart, or what another process has written.
+func (u *Upload) catchUp() error {
+	if u.sum.size > u.size {
+		u.sum = newSum()
+	}
+	_, err := io.Copy(u.sum, io.NewSectionReader(u.file, u.sum.size, u.size-u.sum.size))
+	return err
+}
+
+// writer writes behind the end and hashes on the way.
+type writer struct{ *Upload }
+
+func (w writer) Write(p []byte) (int, error) {
+	n, err := w.file.WriteAt(p, w.size)
+	w.sum.Write(p[:n])
+	w.size += int64(n)
+	return n, err
+}
+
+// sum is the running digest of the first bytes of an upload.
+type sum struct {
+	hash hash.Hash
+	size int64
+}
+
+func newSum() *sum { return &sum{hash: sha256.New()} }
+
+func (s *sum) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	return s.hash.Write(p)
+}
+
+func (s *sum) digest() oci.Digest { return oci.DigestOfSum(s.hash.Sum(nil)) }
+
+// reader looks at its context between reads, because a body on this machine does not.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// limited reads up to a limit and then, if there is more, fails.
+type limited struct {
+	r           io.Reader
+	left, limit int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, fmt.Errorf("%w: the limit is %d bytes", ErrSize, l.limit)
+	}
+	return n, err
+}
