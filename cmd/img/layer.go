@@ -53,6 +53,9 @@ func (in *layerInput) record(r request.LayerRecord) error {
 		in.metadata = r.From
 		return nil
 	case request.LayerFile:
+		if r.Into {
+			return in.contents.AddInto(at, r.From)
+		}
 		return in.contents.AddFile(at, r.From)
 	case request.LayerEmpty:
 		return in.contents.AddEmpty(at)

@@ -12,7 +12,8 @@ def file_metadata(mode = None, uid = None, gid = None, uname = None, gname = Non
       uname: (str) name of the owner.
       gname: (str) name of the group.
       mtime: (str) modification time, RFC 3339, such as "2024-01-31T12:00:00Z".
-      pax_records: (dict) PAX extended header records, such as `SCHILY.xattr.security.capability`.
+      pax_records: (dict) PAX extended header records, such as `SCHILY.xattr.user.name`. Those of `SCHILY.xattr.security.` are
+        binary: each character from `\\0` to `\\377` is one byte.
 
     Returns:
       A JSON string with the given fields and no others.

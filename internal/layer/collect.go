@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -38,6 +39,14 @@ func (c *Contents) AddFile(at, from string) error {
 		return c.addTree(at, from)
 	}
 	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size()})
+}
+
+// AddInto puts the file from into a directory, under its own name. When from is a directory, what is in it goes into the directory.
+func (c *Contents) AddInto(dir, from string) error {
+	if info, err := os.Stat(from); err == nil && info.IsDir() {
+		return c.AddFile(dir, from)
+	}
+	return c.AddFile(dir+"/"+filepath.Base(from), from)
 }
 
 // addTree adds what is in a directory. One that has nothing in it is an entry itself.

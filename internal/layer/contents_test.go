@@ -245,3 +245,20 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("records of d/f (-want +got):\n%s", d)
 	}
 }
+
+func TestSecurityAttributesAreBytes(t *testing.T) {
+	records := func(v string) map[string]string {
+		return map[string]string{"SCHILY.xattr.security.capability": v, "SCHILY.xattr.user.name": "ü"}
+	}
+	c := Contents{Default: Attributes{PAXRecords: records("\x01\u0080\x00")}}
+	must(t, c.AddEmpty("a"))
+	entries, err := c.Entries()
+	must(t, err)
+	if d := cmp.Diff(records("\x01\x80\x00"), entries[0].PAXRecords); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	c.Default.PAXRecords = records("Ā")
+	if _, err := c.Entries(); err == nil || !strings.Contains(err.Error(), "is binary") {
+		t.Errorf("error is %v", err)
+	}
+}

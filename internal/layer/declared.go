@@ -9,8 +9,8 @@ import (
 )
 
 // declaredLink returns the text of a symlink that Bazel knows as one (ctx.actions.declare_symlink). The rules of Bazel 7 cannot tell
-// it from a file, but it can be seen: Bazel puts it in place with its own text, while what stands for a file is a symlink only to an
-// absolute path in the execution root. Source files are always files.
+// it from a file, but it can be seen: Bazel puts it in place with its own text, while what stands for a file is a symlink only to the
+// absolute path of something in the execution root. Source files are always files.
 func declaredLink(from string) (string, bool) {
 	if !strings.HasPrefix(filepath.ToSlash(from), "bazel-out/") {
 		return "", false
@@ -20,7 +20,29 @@ func declaredLink(from string) (string, bool) {
 		return "", false
 	}
 	text = filepath.ToSlash(text)
-	return text, !strings.Contains(text, "/execroot/")
+	return text, !filepath.IsAbs(text) || !inExecutionRoot(text)
+}
+
+// inExecutionRoot reports whether an absolute path names something in the execution root, which is the working directory: an output or,
+// by where it really is, a source file.
+func inExecutionRoot(text string) bool {
+	if strings.Contains(text, "/execroot/") {
+		return true
+	}
+	info, err := os.Stat(text)
+	if err != nil {
+		return false
+	}
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, "/")
+		if !found {
+			return false
+		}
+		if here, err := os.Stat(after); err == nil && os.SameFile(info, here) {
+			return true
+		}
+		rest = after
+	}
 }
 
 // settleLinks decides what becomes of declared symlinks. One that leads to something in the layer stays; one that leads to a file that

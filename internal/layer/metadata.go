@@ -84,16 +84,39 @@ func (a Attributes) apply(e *Entry, isDefault bool) error {
 	set(&e.GID, a.GID)
 	set(&e.Uname, a.Uname)
 	set(&e.Gname, a.Gname)
-	if len(a.PAXRecords) > 0 {
-		records := maps.Clone(a.PAXRecords)
-		for k, v := range e.PAXRecords {
-			if _, ok := records[k]; !ok {
-				records[k] = v
+	return a.applyRecords(e)
+}
+
+func (a Attributes) applyRecords(e *Entry) error {
+	if len(a.PAXRecords) == 0 {
+		return nil
+	}
+	records := map[string]string{}
+	maps.Copy(records, e.PAXRecords)
+	for k, v := range a.PAXRecords {
+		if strings.HasPrefix(k, "SCHILY.xattr.security.") {
+			var err error
+			if v, err = bytesOf(v); err != nil {
+				return fmt.Errorf("pax_records: %s: %w", k, err)
 			}
 		}
-		e.PAXRecords = records
+		records[k] = v
 	}
+	e.PAXRecords = records
 	return nil
+}
+
+// bytesOf makes a byte of each character. What the kernel keeps in the security namespace, such as file capabilities, is binary, and
+// a string of Starlark holds text.
+func bytesOf(s string) (string, error) {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r > 0xff {
+			return "", fmt.Errorf("%q: is binary: want one character from \\0 to \\377 for each byte", s)
+		}
+		b = append(b, byte(r))
+	}
+	return string(b), nil
 }
 
 func set[T any](to *T, v *T) {

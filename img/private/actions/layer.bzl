@@ -27,7 +27,8 @@ def layer_action(
     Args:
       ctx: the rule's context.
       tool: (toolchain info) the img tool.
-      contents: (list of struct) path, files (list of File), and runfiles: None or what runfiles_of() returns.
+      contents: (list of struct) path, files (depset) that go to it or, with into, into it, inputs (depset) and runfiles: None, or an
+        executable's with its repo_mapping (File|None).
       symlinks: (dict) path in the image → target text.
       compress: (str) gzip, zstd or none.
       level: (str) of the compressor.
@@ -83,11 +84,11 @@ def layer_action(
     return struct(blob = blob, metadata = metadata)
 
 def _add_content(args, content, workspace):
-    for path, file in content.files:
-        record(args, "file", [file], path = path)
+    into = {"into": True} if content.into else {}
+    record(args, "file", content.files, path = content.path, **into)
     if not content.runfiles:
         return
-    under = content.executable_path + ".runfiles"
+    under = content.path + ".runfiles"
     main = under + "/" + workspace
     runfile_records(args, under, content.runfiles.files, workspace)
     runfile_symlink_records(args, main, content.runfiles.symlinks)
@@ -95,4 +96,4 @@ def _add_content(args, content, workspace):
     empty_records(args, main, content.runfiles.empty_filenames)
     if content.repo_mapping:
         record(args, "file", [content.repo_mapping], path = under + "/_repo_mapping")
-        record(args, "file", [content.repo_mapping], path = content.executable_path + ".repo_mapping")
+        record(args, "file", [content.repo_mapping], path = content.path + ".repo_mapping")

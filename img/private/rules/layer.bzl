@@ -54,36 +54,37 @@ def _metadata(ctx, attribute, text):
     return value
 
 def _content(ctx, path, target):
-    """What one entry of srcs adds: pairs of path and File, and the runfiles of an executable."""
+    """What one entry of srcs adds: files at a path or into it, and the runfiles of an executable."""
     info = target[DefaultInfo]
     executable = info.files_to_run.executable if info.files_to_run else None
     if executable and info.default_runfiles and not executable.is_source and ctx.attr.include_runfiles:
-        at = _below(path, executable) if path.endswith("/") else path
-        mapping = info.files_to_run.repo_mapping_manifest
-        return struct(
-            files = [(at, executable)],
-            executable_path = at,
-            runfiles = info.default_runfiles,
-            repo_mapping = mapping,
-            inputs = depset(
-                [executable] + ([mapping] if mapping else []),
-                transitive = [info.default_runfiles.files, _symlink_files(info.default_runfiles)],
-            ),
-        )
+        return _program(path, executable, info)
     files = info.files.to_list()
     if not files:
         fail("%s: srcs: %s, for %r, has no default outputs: name a target that makes files" % (ctx.label, target.label, path))
-    into = path.endswith("/") or len(files) > 1
     return struct(
-        files = [(_below(path, f) if into and not f.is_directory else path, f) for f in files],
-        executable_path = None,
+        path = path,
+        into = path.endswith("/") or len(files) > 1,
+        files = info.files,
         runfiles = None,
-        repo_mapping = None,
         inputs = info.files,
     )
 
-def _below(path, file):
-    return path.rstrip("/") + "/" + file.basename
+def _program(path, executable, info):
+    if path.endswith("/"):
+        path += executable.basename
+    mapping = info.files_to_run.repo_mapping_manifest
+    return struct(
+        path = path,
+        into = False,
+        files = depset([executable]),
+        runfiles = info.default_runfiles,
+        repo_mapping = mapping,
+        inputs = depset(
+            [executable] + ([mapping] if mapping else []),
+            transitive = [info.default_runfiles.files, _symlink_files(info.default_runfiles)],
+        ),
+    )
 
 def _symlink_files(runfiles):
     entries = runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()
