@@ -49,3 +49,15 @@ def contains(env, item, items, message = ""):
       message: (str) what was looked at.
     """
     asserts.true(env, item in items, "%s %s: not in %s" % (message, item, items))
+
+def runfiles_names(target):
+    """Base names of a target's runfiles, and paths of those that its rule placed.
+
+    Args:
+      target: Target.
+
+    Returns:
+      list of str.
+    """
+    runfiles = target[DefaultInfo].default_runfiles
+    return names(runfiles.files) + [e.path for e in runfiles.symlinks.to_list()]

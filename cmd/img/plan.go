@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/request"
+	"github.com/bazel-contrib/rules_img/internal/template"
 )
 
 func runPlan(_ context.Context, p process) error {
@@ -43,7 +45,7 @@ func runPlan(_ context.Context, p process) error {
 // planInput gathers the records of a request.
 type planInput struct {
 	templateInput
-	bodies map[oci.Digest][]byte // manifests, indexes and configs
+	bodies map[oci.Digest][]byte // manifests and indexes
 	blobs  []deploy.Blob
 	bases  []deploy.Base
 	tags   []string // of the file
@@ -59,8 +61,10 @@ func (in *planInput) record(r request.PlanRecord) error {
 	switch r.Type {
 	case request.PlanRoot:
 		return readInto(&in.root, r.From)
-	case request.PlanBlob:
-		return in.blob(r)
+	case request.PlanManifest:
+		return in.manifest(r)
+	case request.PlanConfig:
+		return in.config(r)
 	case request.PlanLayer:
 		return in.layer(r)
 	case request.PlanBase:
@@ -77,7 +81,7 @@ func (in *planInput) record(r request.PlanRecord) error {
 	return fmt.Errorf("record of unknown type %q", r.Type)
 }
 
-func (in *planInput) blob(r request.PlanRecord) error {
+func (in *planInput) manifest(r request.PlanRecord) error {
 	b, err := os.ReadFile(r.From)
 	if err != nil {
 		return err
@@ -85,6 +89,16 @@ func (in *planInput) blob(r request.PlanRecord) error {
 	d := oci.Describe(mediaTypeOf(b), b)
 	in.bodies[d.Digest] = b
 	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile})
+	return nil
+}
+
+// config takes the config of an image or an artifact. Its true type is in the manifest, which is all that anybody asks.
+func (in *planInput) config(r request.PlanRecord) error {
+	b, err := os.ReadFile(r.From)
+	if err != nil {
+		return err
+	}
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: oci.Describe(oci.MediaTypeConfig, b), File: r.Runfile})
 	return nil
 }
 
@@ -166,20 +180,29 @@ func (in *planInput) operation(h request.Plan) (op deploy.Operation, err error) 
 	if op.Repository, err = d.Expand("repository", h.Repository); err != nil {
 		return op, err
 	}
-	for attribute, tags := range map[string][]string{"tag": h.Tags, "tag_file": in.tags} {
-		for _, tag := range tags {
-			if _, err := d.Expand(attribute, tag); err != nil {
-				return op, err
-			}
-		}
-	}
-	for _, tag := range slices.Concat(h.Tags, in.tags) {
-		tag, _ := d.Expand("", tag)
-		if tag != "" && !slices.Contains(op.Tags, tag) { // a condition may leave a tag out
-			op.Tags = append(op.Tags, tag)
-		}
+	if op.Tags, err = in.expandTags(d, h.Tags); err != nil {
+		return op, err
 	}
 	return op, op.Check()
+}
+
+// expandTags expands the attribute's tags and then the file's. A template may leave a tag out: it expands to nothing.
+func (in *planInput) expandTags(d template.Data, fromAttribute []string) ([]string, error) {
+	var tags []string
+	for i, text := range slices.Concat(fromAttribute, in.tags) {
+		attribute := "tag"
+		if i >= len(fromAttribute) {
+			attribute = "tag_file"
+		}
+		tag, err := d.Expand(attribute, text)
+		if err != nil {
+			return nil, err
+		}
+		if tag != "" && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
 }
 
 // located makes runfiles of the blobs' places.
@@ -193,23 +216,14 @@ func (in *planInput) located(workspace string) []deploy.Blob {
 	return deploy.UniqueBlobs(blobs)
 }
 
-// mediaTypeOf reads what a document says it is. A manifest or an index may leave it out, and is known by its fields; a config
-// never says it.
+// mediaTypeOf reads what a manifest or an index says it is. It may leave that out, and is then known by its fields.
 func mediaTypeOf(b []byte) string {
 	var doc struct {
 		MediaType string          `json:"mediaType"`
 		Manifests json.RawMessage `json:"manifests"`
-		Layers    json.RawMessage `json:"layers"`
 	}
-	switch err := json.Unmarshal(b, &doc); {
-	case err != nil:
-		return oci.MediaTypeConfig
-	case doc.MediaType != "":
-		return doc.MediaType
-	case doc.Manifests != nil:
+	if json.Unmarshal(b, &doc) == nil && doc.MediaType == "" && doc.Manifests != nil {
 		return oci.MediaTypeIndex
-	case doc.Layers != nil:
-		return oci.MediaTypeManifest
 	}
-	return oci.MediaTypeConfig
+	return cmp.Or(doc.MediaType, oci.MediaTypeManifest)
 }

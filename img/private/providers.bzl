@@ -52,8 +52,17 @@ DeployInfo = provider(
     doc = "Something that can be pushed or loaded.",
     fields = {
         "deploy_manifest": "(File) the plan: JSON, docs/formats/plan.md",
-        "image": "(ImageManifestInfo|ImageIndexInfo) what is deployed",
+        "image": "(ImageManifestInfo|ImageIndexInfo|None) what is deployed; None when it is more than one",
         "layer_hints": "(File|None) reserved for where layers may be found",
+    },
+)
+
+DeployFilesInfo = provider(
+    doc = "The files that a deploy_manifest needs, by what they are for, so that multi_deploy can leave layers out.",
+    fields = {
+        "load_layers": "(runfiles) layers of what is loaded",
+        "metadata": "(runfiles) manifests, configs and indexes",
+        "push_layers": "(runfiles) layers of what is pushed",
     },
 )
 

@@ -74,24 +74,6 @@ def empty_records(args, under, names):
     """
     args.add_all(names, map_each = _name, format_each = _format("empty", {"under": under}))
 
-def blob_records(args, files):
-    """Adds blobs that are deployed as they are, with their place in the runfiles.
-
-    Args:
-      args: what request() returned.
-      files: list of File.
-    """
-    args.add_all(files, map_each = _blob, format_each = _format("blob", {}))
-
-def layer_records(args, layers):
-    """Adds layers by their metadata; those that have a blob, with its place in the runfiles.
-
-    Args:
-      args: what request() returned.
-      layers: list of LayerInfo.
-    """
-    args.add_all(layers, map_each = _layer, format_each = _format("layer", {}))
-
 def plain_record(args, type, **fields):
     """Adds one record without a file.
 
@@ -118,12 +100,3 @@ def _runfile_symlink(entry):
 
 def _name(name):
     return json.encode({"path": name})[1:]
-
-def _blob(file):
-    return json.encode({"from": file.path, "runfile": file.short_path})[1:]
-
-def _layer(layer):
-    where = {"from": layer.metadata.path}
-    if layer.blob:
-        where["runfile"] = layer.blob.short_path
-    return json.encode(where)[1:]

@@ -27,12 +27,12 @@ each_platform = transition(
     outputs = [_PLATFORMS],
 )
 
-def _host_impl(settings, _attr):
-    return {_PLATFORMS: [str(settings[_HOST_PLATFORM])]}
+def _tool_platform_impl(settings, attr):
+    return {_PLATFORMS: settings[_PLATFORMS] if attr.tool_cfg == "target" else [str(settings[_HOST_PLATFORM])]}
 
-# Builds a dependency for the machine that Bazel runs on.
-host = transition(
-    implementation = _host_impl,
-    inputs = [_HOST_PLATFORM],
+# Builds the tool that a run target becomes for the machine that the attribute `tool_cfg` says.
+tool_platform = transition(
+    implementation = _tool_platform_impl,
+    inputs = [_PLATFORMS, _HOST_PLATFORM],
     outputs = [_PLATFORMS],
 )

@@ -6,44 +6,51 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Check reports a plan that can't be carried out: a blob that its roots need and that it does not name, or one that is
-// neither at hand nor in a base. read returns the content of a manifest or index of the plan.
+// Check reports a plan that can't be carried out: a blob that its roots need and that it does not name, or one of an eager
+// operation that is neither at hand nor in a base. read returns the content of a manifest or index of the plan.
 func (p Plan) Check(read func(oci.Descriptor) ([]byte, error)) error {
 	known := map[oci.Digest]Blob{}
 	for _, b := range p.Blobs {
 		known[b.Digest] = b
 	}
-	seen := map[oci.Digest]bool{}
-	var walk func(d oci.Descriptor) error
-	walk = func(d oci.Descriptor) error {
-		if seen[d.Digest] {
-			return nil
+	for _, op := range p.Operations {
+		c := completeness{known: known, mayLack: len(p.Bases) > 0 || op.Strategy != "eager", seen: map[oci.Digest]bool{}, read: read}
+		if err := c.walk(op.Root); err != nil {
+			return fmt.Errorf("%s: %w", op.Name, err)
 		}
-		seen[d.Digest] = true
-		b, ok := known[d.Digest]
-		if !ok || (b.File == "" && len(p.Bases) == 0) {
-			return fmt.Errorf("%s: blob %s (%s) is not among the files of the image and has no base to be pulled from", p.Name, d.Digest, d.MediaType)
-		}
-		if !oci.IsManifest(d.MediaType) {
-			return nil
-		}
-		body, err := read(d)
-		if err != nil {
-			return err
-		}
-		children, err := oci.Children(d, body)
-		if err != nil {
-			return err
-		}
-		for _, c := range children {
-			if err := walk(c); err != nil {
-				return err
-			}
-		}
+	}
+	return nil
+}
+
+type completeness struct {
+	known   map[oci.Digest]Blob
+	mayLack bool // blobs may come from elsewhere than the files
+	seen    map[oci.Digest]bool
+	read    func(oci.Descriptor) ([]byte, error)
+}
+
+func (c completeness) walk(d oci.Descriptor) error {
+	if c.seen[d.Digest] {
 		return nil
 	}
-	for _, o := range p.Operations {
-		if err := walk(o.Root); err != nil {
+	c.seen[d.Digest] = true
+	b, ok := c.known[d.Digest]
+	if !ok || b.File == "" && !c.mayLack {
+		return fmt.Errorf("blob %s (%s) is not among the files of the image and has no base to be pulled from", d.Digest, d.MediaType)
+	}
+	if !oci.IsManifest(d.MediaType) {
+		return nil
+	}
+	body, err := c.read(d)
+	if err != nil {
+		return err
+	}
+	children, err := oci.Children(d, body)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if err := c.walk(child); err != nil {
 			return err
 		}
 	}

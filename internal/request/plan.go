@@ -2,32 +2,46 @@ package request
 
 import "io"
 
-// Plan is the header of a request for a plan.
+// Plan is the header of a request for a plan: of one operation, or of the plans of others.
 type Plan struct {
 	Header
+	Templates
 	// Name is the label of the target that will run.
 	Name string `json:"name"`
 	// Workspace is the directory of the main repository in runfiles.
 	Workspace string `json:"workspace"`
-	// Operation is "push".
-	Operation  string   `json:"operation"`
-	Registry   string   `json:"registry"`
-	Repository string   `json:"repository"`
+
+	// Operation is "push" or "load"; empty when plans are merged.
+	Operation string `json:"operation,omitempty"`
+	// Registry, Repository and Tags may be templates.
+	Registry   string   `json:"registry,omitempty"`
+	Repository string   `json:"repository,omitempty"`
 	Tags       []string `json:"tags,omitempty"`
-	// Strategy is "eager".
-	Strategy string `json:"strategy"`
+	// Daemon is who loads.
+	Daemon string `json:"daemon,omitempty"`
+	// Strategy is where the bytes of layers come from.
+	Strategy string `json:"strategy,omitempty"`
+
+	// PushStrategy and LoadStrategy replace those of the plans that are merged, unless they are empty.
+	PushStrategy string `json:"push_strategy,omitempty"`
+	LoadStrategy string `json:"load_strategy,omitempty"`
 }
 
 // The types of a [PlanRecord].
 const (
 	// PlanRoot is the manifest or index to deploy.
 	PlanRoot = "root"
-	// PlanBlob is a manifest, index or config of the image, deployed as it is.
-	PlanBlob = "blob"
+	// PlanManifest is a manifest or index of the image, and PlanConfig a config; each is deployed as it is.
+	PlanManifest = "manifest"
+	PlanConfig   = "config"
 	// PlanLayer is the metadata file of a layer; without Runfile the layer's bytes are not at hand.
 	PlanLayer = "layer"
 	// PlanBase says where blobs that are not at hand can be pulled from.
 	PlanBase = "base"
+	// PlanTags is a file of more tags, one a line, which may be templates.
+	PlanTags = "tags"
+	// PlanMerge is a plan whose operations become part of this one.
+	PlanMerge = "merge"
 	// PlanPlan is the file to write.
 	PlanPlan = "plan"
 )

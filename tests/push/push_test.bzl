@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//img:providers.bzl", "DeployInfo", "ImageIndexInfo")
-load("//tests:testing.bzl", "action", "contains", "names")
+load("//tests:testing.bzl", "action", "contains", "names", "runfiles_names")
 
 def _push_impl(ctx):
     env = analysistest.begin(ctx)
@@ -14,8 +14,8 @@ def _push_impl(ctx):
     inputs = names(action(env, "ImgPlan").inputs)
     contains(env, "layer.metadata.json", inputs, "inputs of the plan")
     asserts.false(env, "layer.tgz" in inputs, "the layer's blob is an input of the plan")
-    runfiles = names(target[DefaultInfo].default_runfiles.files)
-    for name in ["layer.tgz", "image.manifest.json", "image.config.json", "push.plan.json"]:
+    runfiles = runfiles_names(target)
+    for name in ["tests/push/push.blobs/layer-0-layer.tgz", "tests/push/push.blobs/0-image.manifest.json", "tests/push/push.blobs/1-image.config.json", "push.plan.json"]:
         contains(env, name, runfiles, "runfiles")
     asserts.equals(env, "push", target[DefaultInfo].files_to_run.executable.basename)
     return analysistest.end(env)

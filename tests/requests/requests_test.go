@@ -31,10 +31,13 @@ var requests = []struct {
 		_, err := request.ReadIndex(bytes.NewReader(b), ignore[request.FileRecord])
 		return err
 	}},
-	{"plan", "ImgPlan", "//tests/push:push", func(b []byte) error {
-		_, err := request.ReadPlan(bytes.NewReader(b), ignore[request.PlanRecord])
-		return err
-	}},
+	{"plan", "ImgPlan", "//tests/push:everything", readPlan},
+	{"plan_of_plans", "ImgPlan", "//tests/multi_deploy:deploy", readPlan},
+}
+
+func readPlan(b []byte) error {
+	_, err := request.ReadPlan(bytes.NewReader(b), ignore[request.PlanRecord])
+	return err
 }
 
 func ignore[R any](R) error { return nil }

@@ -1,46 +1,89 @@
-"""The action ImgPlan: an image and where it goes become a plan. The verb is `img plan`.
+"""The action ImgPlan: an image and where it goes become a plan; plans become one. The verb is `img plan`.
 
 A plan names every blob of the image and where it is to be found: beside the plan, or in the registries of the base.
 """
 
-load("//img/private:request.bzl", "blob_records", "layer_records", "plain_record", "record", "request")
+load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
+load("//img/private:request.bzl", "plain_record", "record", "request")
 
 visibility("//img/private/rules/...")
 
-def plan_action(ctx, *, tool, image, pull, **operation):
-    """Declares the action that makes a plan.
+def plan_action(ctx, *, tool, image, pull, tag_file, templates, places, **operation):
+    """Declares the action that plans one operation.
 
     Args:
       ctx: the rule's context.
       tool: (toolchain info) the img tool.
       image: (ImageManifestInfo|ImageIndexInfo) what is deployed.
       pull: (list of PullInfo) where missing blobs come from.
+      tag_file: (File|None) more tags, one a line.
+      templates: (struct|None) what template_data() returns; None when there is no template.
+      places: (struct) what places_of() returns: where the blobs are that are at hand.
       **operation: the operation, by the names of internal/request/plan.go.
 
     Returns:
-      struct(plan, blobs): the plan, and the list of Files that deploying it reads.
+      File: the plan.
     """
-    plan = ctx.actions.declare_file(ctx.label.name + ".plan.json")
-    manifests = image.manifests if hasattr(image, "manifests") else [image]
-    small = [m.manifest for m in manifests] + [m.config for m in manifests]
-    if hasattr(image, "index"):
-        small.append(image.index)
-    layers = [layer for m in manifests for layer in m.layers]
-    args = request(ctx, "plan", name = str(ctx.label), workspace = ctx.workspace_name, **operation)
-    record(args, "root", [image.index if hasattr(image, "index") else image.manifest])
-    blob_records(args, small)
-    layer_records(args, layers)
+    args = request(ctx, "plan", name = str(ctx.label), workspace = ctx.workspace_name, **(operation | (templates.header if templates else {})))
+    manifests = manifests_of(image)
+    record(args, "root", [index_of(image) or image.manifest])
+    configs = {m.config: True for m in manifests}
+    for file, place in places.metadata.items():
+        record(args, "config" if file in configs else "manifest", [file], runfile = place)
+    inputs = places.metadata.keys()
+    layers = layers_of(image)
+    for layer in layers:
+        if layer.blob in places.layers:
+            record(args, "layer", [layer.metadata], runfile = places.layers[layer.blob])
+    record(args, "layer", [layer.metadata for layer in layers if layer.blob not in places.layers])
+    inputs += [layer.metadata for layer in layers]
     for p in pull:
         plain_record(args, "base", registries = p.registries, repository = p.repository, digest = p.digest)
+    if tag_file:
+        record(args, "tags", [tag_file])
+        inputs.append(tag_file)
+    if templates:
+        record(args, "status", templates.status)
+        record(args, "base_manifest", [manifests[0].manifest])
+        record(args, "base_config", [manifests[0].config])
+        inputs += templates.status
+    return _run(ctx, tool, args, inputs)
+
+def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy):
+    """Declares the action that makes one plan of many.
+
+    Args:
+      ctx: the rule's context.
+      tool: (toolchain info) the img tool.
+      plans: (list of File).
+      push_strategy: (str) to use instead of the plans', or empty.
+      load_strategy: (str) to use instead of the plans', or empty.
+
+    Returns:
+      File: the plan.
+    """
+    args = request(
+        ctx,
+        "plan",
+        name = str(ctx.label),
+        workspace = ctx.workspace_name,
+        push_strategy = push_strategy or None,
+        load_strategy = load_strategy or None,
+    )
+    record(args, "merge", plans)
+    return _run(ctx, tool, args, plans)
+
+def _run(ctx, tool, args, inputs):
+    plan = ctx.actions.declare_file(ctx.label.name + ".plan.json")
     record(args, "plan", [plan])
     ctx.actions.run(
         executable = tool.tool_exe,
         arguments = ["plan", args],
-        inputs = small + [layer.metadata for layer in layers],
+        inputs = inputs,
         outputs = [plan],
         mnemonic = "ImgPlan",
         progress_message = "Planning %{label}",
         toolchain = "//img:toolchain_type",
         execution_requirements = {"supports-path-mapping": "1"},
     )
-    return struct(plan = plan, blobs = small + [layer.blob for layer in layers if layer.blob])
+    return plan

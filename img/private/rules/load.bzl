@@ -1,0 +1,73 @@
+"""image_load: a run target that hands an image to a container daemon."""
+
+load("//img/private:base.bzl", "only_pull")
+load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
+load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
+load("//img/private:settings.bzl", "auto", "setting")
+load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
+load("//img/private:strategy.bzl", "checked_strategy")
+load("//img/private:tags.bzl", "TAG_ATTRS", "tags_of")
+load("//img/private/actions:plan.bzl", "plan_action")
+
+visibility("//img")
+
+def _image_load_impl(ctx):
+    strategy = checked_strategy(ctx, "strategy", auto(ctx.attr.strategy, ctx.attr._strategy))
+    image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
+    pull = only_pull(ctx.attr.image)
+    tags = tags_of(ctx)
+    templated = ctx.file.tag_file or is_template(tags)
+    places = places_of(ctx, image, at_hand = strategy == "eager")
+    plan = plan_action(
+        ctx,
+        tool = ctx.toolchains["//img:toolchain_type"],
+        image = image,
+        pull = [pull] if pull else [],
+        tag_file = ctx.file.tag_file,
+        templates = template_data(ctx, True) if templated else None,
+        places = places,
+        operation = "load",
+        daemon = auto(ctx.attr.daemon, ctx.attr._daemon),
+        tags = tags or None,
+        strategy = strategy,
+    )
+    files = deploy_files(ctx, "load", places)
+    return [
+        run_target(ctx, plan, files),
+        OutputGroupInfo(deploy_manifest = depset([plan])),
+        DeployInfo(image = image, deploy_manifest = plan, layer_hints = None),
+        files,
+    ]
+
+image_load = rule(
+    implementation = _image_load_impl,
+    doc = """Loads an image into a container daemon: `bazel run //:load`, and after `--`, `--tag X` (repeatable), `--platform P[,P…]|all`.
+
+The target is the img tool itself, beside a plan. It hands over what the daemon lacks, where the daemon can say. stdout has the digest and
+then the names; progress and a summary go to stderr.
+
+Output group: `deploy_manifest` (the plan).
+""",
+    attrs = TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
+        "daemon": attr.string(
+            default = "auto",
+            values = ["auto", "docker", "containerd", "podman", "generic"],
+            doc = "Who loads the image; `generic` runs `$LOADER_BINARY load` with a docker archive on its standard input. `auto` is the setting `load_daemon`.",
+        ),
+        "image": attr.label(
+            doc = "What to load.",
+            mandatory = True,
+            providers = [[ImageManifestInfo], [ImageIndexInfo]],
+        ),
+        "strategy": attr.string(
+            default = "auto",
+            values = ["auto", "eager", "lazy"],
+            doc = "Where the bytes of layers come from: `eager`, from the build's outputs; `lazy`, from Bazel's remote cache when the daemon lacks them. `auto` is the setting `load_strategy`.",
+        ),
+        "_daemon": setting("load_daemon"),
+        "_strategy": setting("load_strategy"),
+    },
+    executable = True,
+    provides = [DeployInfo],
+    toolchains = ["//img:toolchain_type"],
+)

@@ -1,0 +1,84 @@
+"""Targets that `bazel run` runs: the img tool itself under the target's name, beside a plan."""
+
+load(":image.bzl", "index_of", "layers_of", "manifests_of")
+load(":providers.bzl", "DeployFilesInfo", "DeployToolInfo")
+load(":transitions.bzl", "tool_platform")
+
+visibility("//img/private/rules/...")
+
+# The attributes of every rule whose targets run.
+RUN_ATTRS = {
+    "deploy_tool": attr.label(
+        cfg = tool_platform,
+        default = "//img/deploy_tool",
+        doc = "The img tool that the target becomes.",
+        providers = [DeployToolInfo],
+    ),
+    "tool_cfg": attr.string(
+        default = "host",
+        values = ["host", "target"],
+        doc = "Which machine runs the target: `host`, the one that runs Bazel, or `target`, the one that is built for, as when the target is `data` of a test.",
+    ),
+}
+
+def run_target(ctx, plan, files):
+    """The DefaultInfo of a target that carries out a plan.
+
+    Args:
+      ctx: the rule's context, with RUN_ATTRS.
+      plan: (File) it finds beside itself, by its own name.
+      files: (DeployFilesInfo) the blobs that the plan says are at hand.
+
+    Returns:
+      DefaultInfo.
+    """
+    tool = ctx.attr.deploy_tool[0][DeployToolInfo].tool
+    run = ctx.actions.declare_file(ctx.label.name + (".exe" if tool.extension == "exe" else ""))
+    ctx.actions.symlink(output = run, target_file = tool, is_executable = True)
+    return DefaultInfo(
+        executable = run,
+        files = depset([run, plan]),
+        runfiles = ctx.runfiles(files = [plan]).merge_all([files.metadata, files.push_layers, files.load_layers]),
+    )
+
+def places_of(ctx, image, at_hand):
+    """Where the blobs of an image lie in the runfiles of a target.
+
+    The outputs of one target for two platforms have the same short path, so each blob gets a place of its own.
+
+    Args:
+      ctx: the rule's context.
+      image: (ImageManifestInfo|ImageIndexInfo) that is deployed.
+      at_hand: (bool) whether its layers are among the files.
+
+    Returns:
+      struct(metadata, layers): each a dict of File → path in the main repository's runfiles directory.
+    """
+    below = "/".join([p for p in [ctx.label.repo_name, ctx.label.package, ctx.label.name + ".blobs"] if p])
+    metadata = [f for m in manifests_of(image) for f in [m.manifest, m.config]] + ([index_of(image)] if index_of(image) else [])
+    layers = [layer.blob for layer in layers_of(image) if layer.blob] if at_hand else []
+    return struct(
+        metadata = {f: "{}/{}-{}".format(below, i, f.basename) for i, f in enumerate(metadata)},
+        layers = {f: "{}/layer-{}-{}".format(below, i, f.basename) for i, f in enumerate(layers)},
+    )
+
+def deploy_files(ctx, kind, places):
+    """The blobs that the plan of one operation says are at hand.
+
+    Args:
+      ctx: the rule's context.
+      kind: (str) push or load.
+      places: what places_of() returned.
+
+    Returns:
+      DeployFilesInfo.
+    """
+    layers, none = _runfiles(ctx, places.layers), ctx.runfiles()
+    return DeployFilesInfo(
+        metadata = _runfiles(ctx, places.metadata),
+        push_layers = layers if kind == "push" else none,
+        load_layers = layers if kind == "load" else none,
+    )
+
+def _runfiles(ctx, places):
+    return ctx.runfiles(symlinks = {path: file for file, path in places.items()})

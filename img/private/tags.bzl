@@ -1,0 +1,29 @@
+"""The attributes by which images get names."""
+
+visibility("//img/private/rules/...")
+
+TAG_ATTRS = {
+    "tag": attr.string(
+        doc = "Tag to set; a template. One that expands to nothing is left out.",
+    ),
+    "tag_file": attr.label(
+        allow_single_file = True,
+        doc = "File with a tag on each line, added to the others; each is a template.",
+    ),
+    "tag_list": attr.string_list(
+        doc = "Tags to set, instead of `tag`; each is a template.",
+    ),
+}
+
+def tags_of(ctx):
+    """The tags of a target with TAG_ATTRS, without those of tag_file.
+
+    Args:
+      ctx: the rule's context.
+
+    Returns:
+      list of str.
+    """
+    if ctx.attr.tag and ctx.attr.tag_list:
+        fail("{}: tag and tag_list are both set: use one".format(ctx.label))
+    return [ctx.attr.tag] if ctx.attr.tag else ctx.attr.tag_list

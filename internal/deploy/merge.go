@@ -1,0 +1,64 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Merge makes one plan of many. A blob that several have is named once, with a file if any of them has one.
+func Merge(name string, plans ...Plan) Plan {
+	out := Plan{Version: Version, Name: name}
+	var blobs []Blob
+	for _, p := range plans {
+		out.Operations = append(out.Operations, p.Operations...)
+		blobs = append(blobs, p.Blobs...)
+		for _, b := range p.Bases {
+			if !slices.ContainsFunc(out.Bases, b.equal) {
+				out.Bases = append(out.Bases, b)
+			}
+		}
+	}
+	out.Blobs = UniqueBlobs(blobs)
+	return out
+}
+
+// UniqueBlobs names each blob once, where it first stands, with a file if any of its namesakes has one.
+func UniqueBlobs(blobs []Blob) []Blob {
+	type key struct{ digest, mediaType string }
+	at := map[key]int{}
+	var out []Blob
+	for _, b := range blobs {
+		k := key{string(b.Digest), b.MediaType}
+		i, seen := at[k]
+		if !seen {
+			at[k] = len(out)
+			out = append(out, b)
+		} else if out[i].File == "" {
+			out[i].File = b.File
+		}
+	}
+	return out
+}
+
+func (b Base) equal(o Base) bool {
+	return b.Repository == o.Repository && b.Digest == o.Digest && slices.Equal(b.Registries, o.Registries)
+}
+
+// WithStrategies replaces the strategies of pushes and of loads, unless they are empty. A plan that was made to leave
+// layers out can't be made to bring them: its blobs have no files.
+func (p Plan) WithStrategies(push, load string) (Plan, error) {
+	out := p
+	out.Operations = slices.Clone(p.Operations)
+	for i := range out.Operations {
+		op := &out.Operations[i]
+		want := map[string]string{KindPush: push, KindLoad: load}[op.Kind]
+		if want == "" {
+			continue
+		}
+		if want == "eager" && op.Strategy != "eager" {
+			return p, fmt.Errorf("%s is made with the strategy %s, which leaves layers out of its files: set the strategy eager there", op.Name, op.Strategy)
+		}
+		op.Strategy = want
+	}
+	return out, nil
+}

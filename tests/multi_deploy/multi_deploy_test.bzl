@@ -1,0 +1,19 @@
+"""Analysis tests of multi_deploy."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//img:providers.bzl", "DeployInfo")
+load("//tests:testing.bzl", "action", "contains", "names", "runfiles_names")
+
+def _multi_deploy_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    inputs = names(action(env, "ImgPlan").inputs)
+    for plan in ctx.attr.plans:
+        contains(env, plan, inputs, "inputs")
+    asserts.equals(env, "deploy.plan.json", target[DeployInfo].deploy_manifest.basename)
+    runfiles = runfiles_names(target)
+    for name in ["tests/multi_deploy/push.blobs/layer-0-layer.tgz", "tests/multi_deploy/push.blobs/0-image.manifest.json", "tests/multi_deploy/push.blobs/1-image.config.json", "deploy.plan.json", "tests/multi_deploy/load.blobs/layer-0-layer.tgz"]:
+        contains(env, name, runfiles, "runfiles")
+    return analysistest.end(env)
+
+multi_deploy_test = analysistest.make(_multi_deploy_impl, attrs = {"plans": attr.string_list()})
