@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -46,7 +47,7 @@ func isNetworkTrouble(err error) bool {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return op.Op == "dial" || op.Op == "read" || op.Op == "write" // "remote error" is TLS saying no
+		return slices.Contains([]string{"dial", "read", "write", "readfrom"}, op.Op) // "remote error" is TLS saying no
 	}
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()

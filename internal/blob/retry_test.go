@@ -33,6 +33,7 @@ func TestIsTransient(t *testing.T) {
 		{fmt.Errorf("x: %w", io.ErrUnexpectedEOF), true},
 		{fmt.Errorf("x: %w", busy{}), true},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, true},
+		{&net.OpError{Op: "readfrom", Err: &net.OpError{Op: "write", Err: net.ErrClosed}}, true},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
 		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, false},
 		{&net.OpError{Op: "dial", Err: &net.DNSError{IsTemporary: true}}, true},

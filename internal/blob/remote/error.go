@@ -168,6 +168,9 @@ func (h *host) trouble(ctx context.Context, r request, err error) error {
 	if errors.As(err, &inURL) {
 		err = inURL.Err
 	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the connection was closed without an answer: %w", io.ErrUnexpectedEOF)
+	}
 	e := &Error{Registry: h.name(), Repository: r.access.repository, What: r.what, Message: oneLine(err.Error()), cause: err}
 	var token *transport.Error
 	if errors.As(err, &token) {

@@ -36,9 +36,13 @@ func newRepository(t testing.TB, registry string) *remote.Repository {
 
 func open(t testing.TB, c *remote.Client, registry, name string) *remote.Repository {
 	t.Helper()
-	r, err := c.Repository(oci.Reference{Registry: registry, Repository: name})
+	r, err := c.Repository(reference(registry, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func reference(registry, name string) oci.Reference {
+	return oci.Reference{Registry: registry, Repository: name}
 }

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -80,8 +82,8 @@ func (h *host) overTLSIfItMust(ctx context.Context, r request) (*http.Response, 
 	u.Scheme = "https"
 	secure.url = &u
 	secureResp, secureErr := h.authorized(ctx, secure)
-	if secureErr != nil && err == nil {
-		return resp, nil
+	if err == nil && secureErr != nil && !errors.As(secureErr, new(*tls.CertificateVerificationError)) {
+		return resp, nil // it was no TLS after all
 	}
 	if secureErr == nil {
 		h.setHTTPS()

@@ -48,17 +48,23 @@ func (b *broken) take(repository string, d oci.Descriptor) (*url.URL, bool) {
 }
 
 // resume goes on with an upload where the registry says it broke off. It returns false when there is nothing to go on with, so
-// that the upload must begin anew.
+// that the upload must begin anew. A registry that is still writing down what arrived says too little, and is asked again.
 func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Source, at *url.URL) (whole bool, err error) {
-	at, offset, err := r.progress(ctx, d, at)
-	if err != nil || offset == 0 || offset > d.Size {
-		return false, ctx.Err()
+	for range 3 {
+		at, offset, err := r.progress(ctx, d, at)
+		if err != nil || offset == 0 || offset > d.Size {
+			return false, ctx.Err()
+		}
+		err = r.upload(ctx, d, src, upload{at, offset, true})
+		status := statusOf(err)
+		if status < 400 || blob.IsTransient(err) {
+			return err == nil, err
+		}
+		if status != http.StatusRequestedRangeNotSatisfiable {
+			break // the registry lost it, or is not able to
+		}
 	}
-	err = r.upload(ctx, d, src, at, offset)
-	if status := statusOf(err); status >= 400 && !blob.IsTransient(err) {
-		return false, nil // the registry lost it, or is not able to
-	}
-	return err == nil, err
+	return false, nil
 }
 
 // progress asks how many bytes of an upload have arrived, and where the rest goes.

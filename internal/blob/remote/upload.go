@@ -15,7 +15,8 @@ import (
 
 // putBlob gets d into the repository: by what is left of an upload that broke off, by mounting it, or by sending it.
 func (r *Repository) putBlob(ctx context.Context, d oci.Descriptor, src blob.Source, c claim) error {
-	if at, ok := r.host.broken.take(r.name, d); ok {
+	at, broken := r.host.broken.take(r.name, d)
+	if broken {
 		if whole, err := r.resume(ctx, d, src, at); whole || err != nil {
 			return err
 		}
@@ -24,7 +25,14 @@ func (r *Repository) putBlob(ctx context.Context, d oci.Descriptor, src blob.Sou
 	if err != nil || at == nil {
 		return err
 	}
-	return r.upload(ctx, d, src, at, 0)
+	return r.upload(ctx, d, src, upload{at: at, again: broken})
+}
+
+// upload is one try at sending the bytes of a blob.
+type upload struct {
+	at     *url.URL
+	offset int64 // what the registry has already
+	again  bool  // the last one broke off
 }
 
 // begin returns where to upload d to, or nil if d is there now.
@@ -129,21 +137,24 @@ func (r *Repository) location(req request, resp *http.Response) (*url.URL, error
 	return at, nil
 }
 
-// upload sends d from offset on, in one request. If that breaks off, it is remembered how far it got, for the next Put.
-func (r *Repository) upload(ctx context.Context, d oci.Descriptor, src blob.Source, at *url.URL, offset int64) error {
-	to := *at
+// upload sends d, in one request. If that breaks off, it is remembered where it went, for the next Put.
+func (r *Repository) upload(ctx context.Context, d oci.Descriptor, src blob.Source, u upload) error {
+	to := *u.at
 	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&digest="+url.QueryEscape(string(d.Digest)), "&")
 	req := r.request(http.MethodPut, &to, d)
 	req.header.Set("Content-Type", "application/octet-stream")
-	req.size = d.Size - offset
-	req.body = func(ctx context.Context) (io.ReadCloser, error) { return openAt(ctx, src, d, offset) }
-	if offset > 0 {
-		req.header.Set("Content-Range", fmt.Sprintf("%d-%d", offset, d.Size-1))
+	req.size = d.Size - u.offset
+	req.body = func(ctx context.Context) (io.ReadCloser, error) { return openAt(ctx, src, d, u.offset) }
+	if u.offset > 0 {
+		req.header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, d.Size-1))
+	}
+	if u.again { // a registry that ends the connection because it does not want the blob gets to say so
+		req.header.Set("Expect", "100-continue")
 	}
 	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusCreated, http.StatusNoContent, http.StatusOK)
 	if err != nil {
 		if blob.IsTransient(err) {
-			r.host.broken.keep(r.name, d, at)
+			r.host.broken.keep(r.name, d, u.at)
 		}
 		return err
 	}
