@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,13 +9,11 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/request"
-	"github.com/bazel-contrib/rules_img/internal/template"
 )
 
 func runPlan(_ context.Context, p process) error {
@@ -48,7 +44,6 @@ type planInput struct {
 	bodies map[oci.Digest][]byte // manifests and indexes
 	blobs  []deploy.Blob
 	bases  []deploy.Base
-	tags   []string // of the file
 	merge  []deploy.Plan
 	root   []byte
 	out    string
@@ -70,8 +65,6 @@ func (in *planInput) record(r request.PlanRecord) error {
 	case request.PlanBase:
 		in.bases = append(in.bases, deploy.Base{Registries: r.Registries, Repository: r.Repository, Digest: r.Digest})
 		return nil
-	case request.PlanTags:
-		return in.readTags(r.From)
 	case request.PlanMerge:
 		return in.readPlan(r.From)
 	case request.PlanPlan:
@@ -115,18 +108,6 @@ func (in *planInput) layer(r request.PlanRecord) error {
 	d.Annotations = nil
 	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile})
 	return nil
-}
-
-func (in *planInput) readTags(path string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for lines.Scan() {
-		in.tags = append(in.tags, strings.TrimSpace(lines.Text()))
-	}
-	return lines.Err()
 }
 
 func (in *planInput) readPlan(path string) error {
@@ -184,25 +165,6 @@ func (in *planInput) operation(h request.Plan) (op deploy.Operation, err error) 
 		return op, err
 	}
 	return op, op.Check()
-}
-
-// expandTags expands the attribute's tags and then the file's. A template may leave a tag out: it expands to nothing.
-func (in *planInput) expandTags(d template.Data, fromAttribute []string) ([]string, error) {
-	var tags []string
-	for i, text := range slices.Concat(fromAttribute, in.tags) {
-		attribute := "tag"
-		if i >= len(fromAttribute) {
-			attribute = "tag_file"
-		}
-		tag, err := d.Expand(attribute, text)
-		if err != nil {
-			return nil, err
-		}
-		if tag != "" && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
-	}
-	return tags, nil
 }
 
 // located makes runfiles of the blobs' places.

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/request"
@@ -15,6 +19,7 @@ type templateInput struct {
 	status                   map[string]any
 	baseManifest, baseConfig []byte
 	annotations              map[string]string // of the file
+	tags                     []string          // of the file
 }
 
 // record takes the records that kinds with templates share, and reports whether r is one.
@@ -31,6 +36,8 @@ func (in *templateInput) record(r request.FileRecord) (bool, error) {
 			in.annotations = map[string]string{}
 		}
 		return true, readAnnotations(r.From, in.annotations)
+	case request.Tags:
+		return true, in.readTags(r.From)
 	}
 	return false, nil
 }
@@ -82,4 +89,35 @@ func (in *templateInput) expandAnnotations(d template.Data, attribute map[string
 	}
 	maps.Copy(all, file)
 	return all, nil
+}
+
+func (in *templateInput) readTags(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for lines.Scan() {
+		in.tags = append(in.tags, strings.TrimSpace(lines.Text()))
+	}
+	return lines.Err()
+}
+
+// expandTags expands the attribute's tags and then the file's. A template may leave a tag out: it expands to nothing.
+func (in *templateInput) expandTags(d template.Data, fromAttribute []string) ([]string, error) {
+	var tags []string
+	for i, text := range slices.Concat(fromAttribute, in.tags) {
+		attribute := "tag"
+		if i >= len(fromAttribute) {
+			attribute = "tag_file"
+		}
+		tag, err := d.Expand(attribute, text)
+		if err != nil {
+			return nil, err
+		}
+		if tag != "" && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
 }

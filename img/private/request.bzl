@@ -74,6 +74,15 @@ def empty_records(args, under, names):
     """
     args.add_all(names, map_each = _name, format_each = _format("empty", {"under": under}))
 
+def layout_layer_records(args, layers):
+    """Adds layers by their metadata and, where they have one, their blob.
+
+    Args:
+      args: what request() returned.
+      layers: list of LayerInfo.
+    """
+    args.add_all(layers, map_each = _layout_layer, format_each = _format("layer", {}))
+
 def plain_record(args, type, **fields):
     """Adds one record without a file.
 
@@ -100,3 +109,9 @@ def _runfile_symlink(entry):
 
 def _name(name):
     return json.encode({"path": name})[1:]
+
+def _layout_layer(layer):
+    where = {"from": layer.metadata.path}
+    if layer.blob:
+        where["blob"] = layer.blob.path
+    return json.encode(where)[1:]

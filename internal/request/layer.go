@@ -59,8 +59,8 @@ type LayerRecord struct {
 	Type string `json:"type"`
 	// Under and Path, joined, are the path in the image. Under is there because the rules can give a whole depset
 	// one prefix without computing it for each file.
-	Under  string `json:"under,omitempty"`
-	Path string `json:"path,omitempty"`
+	Under string `json:"under,omitempty"`
+	Path  string `json:"path,omitempty"`
 	// Into puts a file into the directory Path, under its own name.
 	Into   bool   `json:"into,omitempty"`
 	From   string `json:"from,omitempty"`

@@ -38,8 +38,6 @@ const (
 	PlanLayer = "layer"
 	// PlanBase says where blobs that are not at hand can be pulled from.
 	PlanBase = "base"
-	// PlanTags is a file of more tags, one a line, which may be templates.
-	PlanTags = "tags"
 	// PlanMerge is a plan whose operations become part of this one.
 	PlanMerge = "merge"
 	// PlanPlan is the file to write.

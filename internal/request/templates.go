@@ -14,8 +14,13 @@ type Templates struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// Status is the type of the record that names a workspace status file.
-const Status = "status"
+// The types of the records that several kinds have.
+const (
+	// Status is a workspace status file.
+	Status = "status"
+	// Tags is a file of more tags, one a line, which may be templates.
+	Tags = "tags"
+)
 
 // Values decodes the settings. Whole numbers are int64, so that they are written as they were.
 func (t Templates) Values() (map[string]any, error) {

@@ -31,6 +31,10 @@ var requests = []struct {
 		_, err := request.ReadIndex(bytes.NewReader(b), ignore[request.FileRecord])
 		return err
 	}},
+	{"layout", "ImgLayout", "//tests/load:everything", func(b []byte) error {
+		_, err := request.ReadLayout(bytes.NewReader(b), ignore[request.LayoutRecord])
+		return err
+	}},
 	{"plan", "ImgPlan", "//tests/push:everything", readPlan},
 	{"plan_of_plans", "ImgPlan", "//tests/multi_deploy:deploy", readPlan},
 }

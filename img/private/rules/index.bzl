@@ -3,8 +3,10 @@
 load("//img/private:base.bzl", "only_pull")
 load("//img/private:platforms.bzl", "format_platform")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
+load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:transitions.bzl", "each_platform")
+load("//img/private/actions:layout.bzl", "layout_groups")
 load("//img/private/actions:index.bzl", "index_action")
 
 visibility("//img")
@@ -13,19 +15,24 @@ def _image_index_impl(ctx):
     targets = _in_order(ctx)
     manifests = [t[ImageManifestInfo] for t in targets]
     _no_platform_twice(ctx, manifests)
+    tool = ctx.toolchains["//img:toolchain_type"]
     made = index_action(
         ctx,
-        tool = ctx.toolchains["//img:toolchain_type"],
+        tool = tool,
         manifests = manifests,
         annotations = ctx.attr.annotations,
         annotations_file = ctx.file.annotations_file,
         templates = template_data(ctx, True) if ctx.file.annotations_file or is_template(ctx.attr.annotations.values()) else None,
     )
+    image = ImageIndexInfo(index = made.index, manifests = manifests)
     pulls = [p for p in [only_pull(t) for t in targets] if p]
     return [
         DefaultInfo(files = depset([made.index], transitive = [t[DefaultInfo].files for t in targets])),
-        OutputGroupInfo(digest = depset([made.digest])),
-        ImageIndexInfo(index = made.index, manifests = manifests),
+        OutputGroupInfo(
+            digest = depset([made.digest]),
+            **layout_groups(ctx, tool = tool, image = image, shallow = shallow_layouts(ctx))
+        ),
+        image,
     ] + pulls[:1]
 
 def _in_order(ctx):
@@ -49,9 +56,10 @@ image_index = rule(
 Give `manifests` one target for each platform, or one target and `platforms`, for each of which it is built. The index follows the OCI
 image specification.
 
-Output group: `digest` (text `sha256:…`, no newline). Default outputs: the index, manifests and configs.
+Output groups: `digest` (text `sha256:…`, no newline), `oci_layout` (a directory by the OCI image layout specification), `oci_tarball` (the
+same as a tar, of which `docker load` takes one platform). Default outputs: the index, manifests and configs.
 """,
-    attrs = TEMPLATE_ATTRS | {
+    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | {
         "annotations": attr.string_dict(
             doc = "Annotations of the index. Values are templates, for which `.base` is the first manifest.",
         ),

@@ -4,9 +4,11 @@ load("//img/private:base.bzl", "only_pull")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
+load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:strategy.bzl", "checked_strategy")
 load("//img/private:tags.bzl", "TAG_ATTRS", "tags_of")
+load("//img/private/actions:layout.bzl", "layout_action")
 load("//img/private/actions:plan.bzl", "plan_action")
 
 visibility("//img")
@@ -16,25 +18,37 @@ def _image_load_impl(ctx):
     image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
     pull = only_pull(ctx.attr.image)
     tags = tags_of(ctx)
-    templated = ctx.file.tag_file or is_template(tags)
+    tool = ctx.toolchains["//img:toolchain_type"]
+    templates = template_data(ctx, True) if ctx.file.tag_file or is_template(tags) else None
     places = places_of(ctx, image, at_hand = strategy == "eager")
     plan = plan_action(
         ctx,
-        tool = ctx.toolchains["//img:toolchain_type"],
+        tool = tool,
         image = image,
         pull = [pull] if pull else [],
         tag_file = ctx.file.tag_file,
-        templates = template_data(ctx, True) if templated else None,
+        templates = templates,
         places = places,
         operation = "load",
         daemon = auto(ctx.attr.daemon, ctx.attr._daemon),
         tags = tags or None,
         strategy = strategy,
     )
+    archive = layout_action(
+        ctx,
+        tool = tool,
+        image = image,
+        format = "archive",
+        output = ctx.label.name + ".tar",
+        shallow = shallow_layouts(ctx),
+        names = tags,
+        tag_file = ctx.file.tag_file,
+        templates = templates,
+    )
     files = deploy_files(ctx, "load", places)
     return [
         run_target(ctx, plan, files),
-        OutputGroupInfo(deploy_manifest = depset([plan])),
+        OutputGroupInfo(deploy_manifest = depset([plan]), tarball = depset([archive])),
         DeployInfo(image = image, deploy_manifest = plan, layer_hints = None),
         files,
     ]
@@ -46,9 +60,9 @@ image_load = rule(
 The target is the img tool itself, beside a plan. It hands over what the daemon lacks, where the daemon can say. stdout has the digest and
 then the names; progress and a summary go to stderr.
 
-Output group: `deploy_manifest` (the plan).
+Output groups: `deploy_manifest` (the plan), `tarball` (a docker archive that is an OCI layout too, with the names in it).
 """,
-    attrs = TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
+    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | TAG_ATTRS | RUN_ATTRS | {
         "daemon": attr.string(
             default = "auto",
             values = ["auto", "docker", "containerd", "podman", "generic"],

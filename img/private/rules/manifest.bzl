@@ -2,9 +2,11 @@
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo", "PullInfo")
+load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:target_platform.bzl", "TargetPlatformInfo")
 load("//img/private:transitions.bzl", "one_platform")
+load("//img/private/actions:layout.bzl", "layout_groups")
 load("//img/private/actions:manifest.bzl", "manifest_action")
 
 visibility("//img")
@@ -20,9 +22,10 @@ def _image_manifest_impl(ctx):
     )
     pull = only_pull(ctx.attr.base)
     layers = [_layer(ctx, target) for target in ctx.attr.layers]
+    tool = ctx.toolchains["//img:toolchain_type"]
     made = manifest_action(
         ctx,
-        tool = ctx.toolchains["//img:toolchain_type"],
+        tool = tool,
         platform = platform,
         base = _base_files(base, pull),
         layers = layers,
@@ -60,7 +63,11 @@ def _image_manifest_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([made.manifest, made.config])),
-        OutputGroupInfo(descriptor = depset([made.descriptor]), digest = depset([made.digest])),
+        OutputGroupInfo(
+            descriptor = depset([made.descriptor]),
+            digest = depset([made.digest]),
+            **layout_groups(ctx, tool = tool, image = image, shallow = shallow_layouts(ctx))
+        ),
         image,
     ] + ([pull] if pull else [])
 
@@ -90,9 +97,10 @@ Only metadata is read: neither the base's layers nor the new ones pass through t
 say is kept, fields that this project does not know included, unless an attribute says otherwise. Config and manifest follow
 the OCI image specification.
 
-Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline). Default outputs: manifest and config.
+Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `oci_layout` (a directory by the OCI image layout specification),
+`oci_tarball` (the same as a tar, which `docker load` takes too). Default outputs: manifest and config.
 """,
-    attrs = TEMPLATE_ATTRS | {
+    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | {
         "annotations": attr.string_dict(
             doc = "Annotations of the manifest. Values are templates. A base that was pulled adds `org.opencontainers.image.base.name` and `.digest`; yours win.",
         ),

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/daemon"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
+	"github.com/bazel-contrib/rules_img/internal/layout"
+	"github.com/bazel-contrib/rules_img/internal/manifest"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/request"
+)
+
+func runLayout(ctx context.Context, p process) error {
+	f, err := openRequest(p.Args)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var in layoutInput
+	h, err := request.ReadLayout(f, in.record)
+	if err != nil {
+		return err
+	}
+	if err := in.write(ctx, h); err != nil {
+		return fmt.Errorf("layout %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// layoutInput gathers the records of a request.
+type layoutInput struct {
+	templateInput
+	root    []byte
+	blobs   []deploy.Blob
+	missing []oci.Digest
+	out     string
+}
+
+func (in *layoutInput) record(r request.LayoutRecord) error {
+	if known, err := in.templateInput.record(request.FileRecord{Type: r.Type, From: r.From}); known {
+		return err
+	}
+	switch r.Type {
+	case request.LayoutRoot:
+		return readInto(&in.root, r.From)
+	case request.LayoutBlob:
+		return in.blob(r)
+	case request.LayoutLayer:
+		return in.layer(r)
+	case request.LayoutOut:
+		in.out = r.From
+		return nil
+	}
+	return fmt.Errorf("record of unknown type %q", r.Type)
+}
+
+func (in *layoutInput) blob(r request.LayoutRecord) error {
+	b, err := os.ReadFile(r.From)
+	if err != nil {
+		return err
+	}
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: oci.Describe("", b), File: r.From})
+	return nil
+}
+
+func (in *layoutInput) layer(r request.LayoutRecord) error {
+	b, err := os.ReadFile(r.From)
+	if err != nil {
+		return err
+	}
+	l, err := manifest.ParseLayer(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.From, err)
+	}
+	if r.Blob == "" {
+		in.missing = append(in.missing, l.Digest)
+		return nil
+	}
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: l.Descriptor(), File: r.Blob})
+	return nil
+}
+
+func (in *layoutInput) write(ctx context.Context, h request.Layout) error {
+	if err := in.complete(h.Shallow); err != nil {
+		return err
+	}
+	names, err := in.names(h)
+	if err != nil {
+		return err
+	}
+	source := blob.Source(deploy.NewFiles(deploy.Plan{Blobs: in.blobs}, func(path string) string { return path }))
+	image := layout.Image{Root: oci.Describe(mediaTypeOf(in.root), in.root), Names: names}
+	switch h.Format {
+	case "directory":
+		_, err := layout.WriteDirectory(ctx, in.out, source, layout.Directory{Link: true, Volatile: true, Leave: in.isMissing}, image)
+		return err
+	case "archive":
+		return in.archive(ctx, source, image)
+	}
+	return fmt.Errorf("format %q: want directory or archive", h.Format)
+}
+
+// complete says what to do about layers of a shallow base, which are in a registry and not here.
+func (in *layoutInput) complete(shallow bool) error {
+	if len(in.missing) == 0 || shallow {
+		return nil
+	}
+	return fmt.Errorf("the layer %s (%d are missing in all) is not here, because the base was pulled with layer_handling = \"shallow\": "+
+		"pull it with \"eager\" or \"lazy\", or let layouts be without such layers by --@rules_img//img/settings:shallow_oci_layout=i_know_what_i_am_doing",
+		in.missing[0], len(in.missing))
+}
+
+func (in *layoutInput) isMissing(d oci.Descriptor) bool { return slices.Contains(in.missing, d.Digest) }
+
+func (in *layoutInput) names(h request.Layout) ([]string, error) {
+	d, err := in.data(h.Templates)
+	if err != nil {
+		return nil, err
+	}
+	texts, err := in.expandTags(d, h.Names)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, text := range texts {
+		name, err := daemon.ParseName(text)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name.Full())
+	}
+	return names, nil
+}
+
+// archive writes beside the place and renames, so that nothing half-written is ever there.
+func (in *layoutInput) archive(ctx context.Context, source blob.Source, image layout.Image) error {
+	f, err := os.CreateTemp(filepath.Dir(in.out), ".layout-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	to := layout.NewArchive(f)
+	if _, err := blob.Copy(ctx, to, source, blob.CopyOptions{Jobs: 1, Leave: in.isMissing}, image.Root); err != nil {
+		return err
+	}
+	if err := errors.Join(to.Close(image), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), in.out)
+}
