@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // Entry is one member of the layer's archive.
@@ -25,6 +27,8 @@ type Entry struct {
 	Offset int64
 	// Size is the content's, in bytes.
 	Size int64
+	// Digest is the content's SHA-256, if that is known without reading it. Entries that have one are compared by it.
+	Digest oci.Digest
 	// Target is the text of a Symlink, or the path that a Link is another name of.
 	Target string
 	// Major and Minor are a device's.
@@ -75,6 +79,9 @@ func (e Entry) header() *tar.Header {
 	}
 	return h
 }
+
+// CleanPath makes the name of an archive's member the path of an entry. The root is the empty path.
+func CleanPath(name string) (string, error) { return cleanDirectory(name) }
 
 // cleanPath makes a path of the image relative and clean. One that leaves the root is an error.
 func cleanPath(p string) (string, error) {

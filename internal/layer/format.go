@@ -54,6 +54,6 @@ func (f Format) ParseLevel(s string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("compression_level: %q: want fastest, default, best or a number", s)
 	}
-	_, err = Options{Format: f, Level: n}.compressor()
+	_, err = Options{Format: f, Level: n}.encoding()
 	return n, err
 }

@@ -35,32 +35,42 @@ type Result struct {
 
 // Write writes the layer of entries, which [Collect] made, to w.
 func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Result, error) {
-	compress, err := o.compressor()
+	e, err := o.encoding()
 	if err != nil {
 		return Result{}, err
 	}
-	p := newPipeline(w, compress, cmp.Or(o.Jobs, runtime.GOMAXPROCS(0)))
-	if err := p.run(ctx, func(ctx context.Context, f *framer) error { return writeEntries(ctx, f, entries) }); err != nil {
+	p := newPipeline(w, e, cmp.Or(o.Jobs, runtime.GOMAXPROCS(0)))
+	err = p.run(ctx, func(ctx context.Context, f *framer) (err error) {
+		p.layout.Members, err = writeEntries(ctx, f, entries, e.index)
+		return err
+	})
+	if err != nil {
 		return Result{}, err
 	}
-	return p.result(o.Format), nil
+	return p.result(o.Format.MediaType()), nil
 }
 
-// compressor checks the level and returns what makes a compressor of it, one for each worker.
-func (o Options) compressor() (func() (compressor, error), error) {
+// encoding is what a format and a level stand for.
+type encoding struct {
+	compressor func() (compressor, error) // makes one for each worker
+	index      indexer                    // nil when the layer has none
+}
+
+// encoding checks the level.
+func (o Options) encoding() (encoding, error) {
 	switch o.Format {
 	case None:
-		return func() (compressor, error) { return stored{}, nil }, nil
+		return encoding{compressor: func() (compressor, error) { return stored{}, nil }}, nil
 	case Gzip:
 		if o.Level < -1 || o.Level > 9 {
-			return nil, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)
+			return encoding{}, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)
 		}
-		return func() (compressor, error) { return newDeflate(o.Level) }, nil
+		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level) }}, nil
 	case Zstd:
 		if o.Level < 1 || o.Level > 4 {
-			return nil, fmt.Errorf("zstd has no level %d: want 1 to 4", o.Level)
+			return encoding{}, fmt.Errorf("zstd has no level %d: want 1 to 4", o.Level)
 		}
-		return func() (compressor, error) { return newZstd(o.Level) }, nil
+		return encoding{compressor: func() (compressor, error) { return newZstd(o.Level) }}, nil
 	}
-	return nil, fmt.Errorf("%q is not a format of layers", o.Format)
+	return encoding{}, fmt.Errorf("%q is not a format of layers", o.Format)
 }

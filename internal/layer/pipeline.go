@@ -24,28 +24,32 @@ type compressor interface {
 
 // pipeline takes frames through compression and hashing to the writer:
 //
-//	framer ─► jobs ─► compressors ─┐
-//	   ├────► raw ──► diff ID      ├─► in order ─► digest ─► writer
-//	   └────► ordered ─────────────┘
+//	framer ─► work ──► compressors ─┐
+//	   ├────► raw ───► diff ID      ├─► in order ─► digest ─► writer
+//	   └────► ordered ──────────────┘
 //
 // A fixed number of frames goes round, so memory is bounded.
 type pipeline struct {
 	w       io.Writer
 	make    func() (compressor, error)
 	jobs    int
+	index   indexer // may be nil
 	free    chan *frame
 	work    chan *frame
 	raw     chan *frame
 	ordered chan *frame
 
 	diff, sum hash.Hash
-	size      int64
+	size      int64 // of the blob
+	rawSize   int64
+	crc       uint32
+	layout    Map
 }
 
-func newPipeline(w io.Writer, make_ func() (compressor, error), jobs int) *pipeline {
-	frames := 2*jobs + 2
+func newPipeline(w io.Writer, e encoding, jobs int) *pipeline {
+	frames := jobs + jobs/2 + 3
 	p := &pipeline{
-		w: w, make: make_, jobs: jobs, diff: sha256.New(), sum: sha256.New(),
+		w: w, make: e.compressor, jobs: jobs, index: e.index, diff: sha256.New(), sum: sha256.New(),
 		free: make(chan *frame, frames), work: make(chan *frame, frames), raw: make(chan *frame, frames), ordered: make(chan *frame, frames),
 	}
 	for range frames {
@@ -61,7 +65,7 @@ func (p *pipeline) run(ctx context.Context, fill func(context.Context, *framer) 
 		defer close(p.work)
 		defer close(p.raw)
 		defer close(p.ordered)
-		f := &framer{ctx: ctx, next: p.next, emit: p.emit, table: gearTable()}
+		f := &framer{ctx: ctx, next: p.next, emit: p.emit}
 		if err := fill(ctx, f); err != nil {
 			return err
 		}
@@ -78,7 +82,7 @@ func (p *pipeline) run(ctx context.Context, fill func(context.Context, *framer) 
 func (p *pipeline) next(ctx context.Context) (*frame, error) {
 	select {
 	case f := <-p.free:
-		f.raw, f.out = f.raw[:0], f.out[:0]
+		f.raw, f.out, f.chunks = f.raw[:0], f.out[:0], nil
 		f.compressed, f.hashed = make(chan struct{}), make(chan struct{})
 		return f, nil
 	case <-ctx.Done():
@@ -103,15 +107,23 @@ func (p *pipeline) compress(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if c.checks() {
-			f.crc = crcOf(f.raw)
-		}
-		if f.out, err = c.frame(f.out, f.raw); err != nil {
+		if err := f.compress(c); err != nil {
 			return fmt.Errorf("compress: %w", err)
 		}
 		close(f.compressed)
 	}
 	return nil
+}
+
+func (f *frame) compress(c compressor) (err error) {
+	if c.checks() {
+		f.crc = crcOf(f.raw)
+	}
+	for _, k := range f.chunks {
+		k.Digest = oci.DigestOf(f.raw[k.Inner : k.Inner+k.Size])
+	}
+	f.out, err = c.frame(f.out, f.raw)
+	return err
 }
 
 func (p *pipeline) hash() error {
@@ -131,8 +143,6 @@ func (p *pipeline) write(ctx context.Context) error {
 	if err := p.put(c.head(nil)); err != nil {
 		return err
 	}
-	var crc uint32
-	var raw int64
 	for f := range p.ordered {
 		select {
 		case <-f.compressed:
@@ -140,11 +150,7 @@ func (p *pipeline) write(ctx context.Context) error {
 			return ctx.Err()
 		}
 		<-f.hashed
-		if c.checks() {
-			crc = combineCRC(crc, f.crc, int64(len(f.raw)))
-		}
-		raw += int64(len(f.raw))
-		if err := p.put(f.out); err != nil {
+		if err := p.place(f); err != nil {
 			return err
 		}
 		p.free <- f
@@ -152,7 +158,44 @@ func (p *pipeline) write(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return p.put(c.tail(nil, crc, raw))
+	return p.end(c)
+}
+
+// place writes a frame after those before it.
+func (p *pipeline) place(f *frame) error {
+	p.crc = combineCRC(p.crc, f.crc, int64(len(f.raw)))
+	if p.index != nil {
+		p.layout.Frames = append(p.layout.Frames, Placed{Raw: p.rawSize, RawSize: int64(len(f.raw)), Blob: p.size, Size: int64(len(f.out))})
+	}
+	p.rawSize += int64(len(f.raw))
+	return p.put(f.out)
+}
+
+// end writes the index and what comes last.
+func (p *pipeline) end(c compressor) error {
+	if p.index != nil {
+		p.layout.settle()
+		b, err := p.index.members(&p.layout)
+		if err != nil {
+			return err
+		}
+		last := &frame{raw: b}
+		if err := last.compress(c); err != nil {
+			return err
+		}
+		p.diff.Write(b)
+		if err := p.place(last); err != nil {
+			return err
+		}
+	}
+	if err := p.put(c.tail(nil, p.crc, p.rawSize)); err != nil || p.index == nil {
+		return err
+	}
+	b, err := p.index.footer(&p.layout)
+	if err != nil {
+		return err
+	}
+	return p.put(b)
 }
 
 func (p *pipeline) put(b []byte) error {
@@ -162,9 +205,9 @@ func (p *pipeline) put(b []byte) error {
 	return err
 }
 
-func (p *pipeline) result(f Format) Result {
+func (p *pipeline) result(mediaType string) Result {
 	return Result{
-		MediaType: f.MediaType(),
+		MediaType: mediaType,
 		Digest:    oci.DigestOfSum(p.sum.Sum(nil)),
 		Size:      p.size,
 		DiffID:    oci.DigestOfSum(p.diff.Sum(nil)),

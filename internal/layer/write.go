@@ -1,183 +1,153 @@
 package layer
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-const (
-	// smallFile is the largest file that is read ahead whole.
-	smallFile = 256 << 10
-	// readAhead is how many entries are read ahead at most.
-	readAhead = 64
-)
+// readSize is how much of a large file is read at once.
+const readSize = 256 << 10
 
-// loaded is an entry whose content was read, if it is small.
-type loaded struct {
-	Entry
-	content []byte
-	sum     string // identity of the content, if another entry may have the same
+// archive writes entries as tar members.
+type archive struct {
+	framer  *framer
+	headers headers
+	twins   *twins
+	index   indexer // may be nil
+	members []*Member
 }
 
-// writeEntries writes the archive: small files are read ahead by a goroutine of its own.
-func writeEntries(ctx context.Context, f *framer, entries []Entry) error {
-	g, ctx := errgroup.WithContext(ctx)
-	ahead := make(chan loaded, readAhead)
-	g.Go(func() error {
-		defer close(ahead)
-		return load(ctx, entries, ahead)
-	})
-	g.Go(func() error {
-		a := archive{framer: f, tar: tar.NewWriter(f), first: map[string]string{}, buffer: make([]byte, 256<<10)}
-		for l := range ahead {
-			if err := a.entry(l); err != nil {
-				return fmt.Errorf("path /%s: %w", l.Path, err)
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return a.tar.Close()
-	})
-	return g.Wait()
-}
-
-func load(ctx context.Context, entries []Entry, to chan<- loaded) error {
-	sizes := map[int64]int{}
-	for _, e := range entries {
-		if e.Kind == File && e.Size > 0 {
-			sizes[e.Size]++
-		}
+// writeEntries writes the archive, of whose entries the small ones are read ahead.
+func writeEntries(ctx context.Context, f *framer, entries []Entry, index indexer) ([]*Member, error) {
+	a := archive{framer: f, index: index, twins: newTwins(entries)}
+	if err := readAhead(ctx, a.twins, a.entry); err != nil {
+		return nil, err
 	}
-	for _, e := range entries {
-		l, err := loadOne(e, sizes[e.Size] > 1)
-		if err != nil {
-			return fmt.Errorf("path /%s: %w", e.Path, err)
+	if index != nil {
+		return a.members, f.cut()
+	}
+	_, err := f.Write(empty[:])
+	return nil, err
+}
+
+func (a *archive) entry(l loaded) error {
+	first, err := a.twins.first(l)
+	if err == nil {
+		if first != nil {
+			l.Entry = linkTo(l.Entry, first)
 		}
-		select {
-		case to <- l:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		err = a.member(l)
+	}
+	if err != nil {
+		return fmt.Errorf("path /%s: %w", l.Path, err)
 	}
 	return nil
 }
 
-func loadOne(e Entry, hash bool) (l loaded, err error) {
-	l.Entry = e
-	if e.Kind != File || e.Size == 0 {
-		return l, nil
-	}
-	if e.Size <= smallFile {
-		if l.content, err = readSmall(e); err != nil {
-			return l, err
-		}
-	}
-	if hash {
-		l.sum, err = identity(l)
-	}
-	return l, err
+// linkTo is the hard link that an entry is instead of a second copy.
+func linkTo(e, first *Entry) *Entry {
+	link := *e
+	link.Kind, link.Target, link.Size = Link, first.Path, 0
+	return &link
 }
 
-func readSmall(e Entry) ([]byte, error) {
-	f, err := e.open()
+func (a *archive) member(l loaded) error {
+	header, err := a.headers.header(l.Entry)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	b := make([]byte, e.Size)
-	if _, err := io.ReadFull(f, b); err != nil {
-		return nil, changed(e, err)
+	if err := a.framer.boundary(l.Path, len(header), l.Size); err != nil {
+		return err
 	}
-	return b, nil
-}
-
-func changed(e Entry, err error) error {
-	return fmt.Errorf("%s: has not the %d bytes that it had when the layer was begun: %w", e.From, e.Size, err)
-}
-
-// identity is the same for two entries that can be one file: same content, same metadata.
-func identity(l loaded) (string, error) {
-	sum := sha256.New()
-	if l.content != nil {
-		sum.Write(l.content)
-	} else {
-		f, err := l.open()
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		if _, err := io.Copy(sum, f); err != nil {
-			return "", err
-		}
+	at := a.framer.offset
+	if _, err := a.framer.Write(header); err != nil {
+		return err
 	}
-	var records strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(l.PAXRecords)) {
-		fmt.Fprintf(&records, "%q=%q ", k, l.PAXRecords[k])
-	}
-	return fmt.Sprintf("%x %o %d %d %q %q %d %s", sum.Sum(nil), l.Mode, l.UID, l.GID, l.Uname, l.Gname, l.Mtime.UnixNano(), records.String()), nil
-}
-
-// archive writes entries as tar members.
-type archive struct {
-	framer *framer
-	tar    *tar.Writer
-	first  map[string]string // path of the first entry of each identity
-	buffer []byte
-}
-
-func (a *archive) entry(l loaded) error {
-	h := l.header()
-	if first, ok := a.first[l.sum]; ok && l.sum != "" {
-		h.Typeflag, h.Linkname, h.Size = tar.TypeLink, first, 0
-		if err := a.framer.boundary(l.Path, 0); err != nil {
+	m := a.indexed(l.Entry, at)
+	if l.Kind == File && l.Size > 0 {
+		if err := a.content(l, m); err != nil {
 			return err
 		}
-		return a.tar.WriteHeader(h)
-	}
-	if l.sum != "" {
-		a.first[l.sum] = l.Path
-	}
-	if err := a.framer.boundary(l.Path, h.Size); err != nil {
-		return err
-	}
-	if err := a.tar.WriteHeader(h); err != nil {
-		return err
-	}
-	if err := a.content(l); err != nil {
-		return err
 	}
 	// The padding belongs to the file's frame, not to that of the next header.
-	if err := a.tar.Flush(); err != nil {
+	if _, err := a.framer.Write(empty[:padded(l.Size)-l.Size]); err != nil {
 		return err
 	}
-	return a.framer.end(h.Size)
+	return a.framer.end()
 }
 
-func (a *archive) content(l loaded) error {
-	if l.Kind != File || l.Size == 0 {
+// indexed keeps a member for the index, if there is one.
+func (a *archive) indexed(e *Entry, at int64) *Member {
+	if a.index == nil {
 		return nil
 	}
-	if l.content != nil {
-		_, err := a.tar.Write(l.content)
+	m := &Member{Entry: *e, Header: at, Content: a.framer.offset}
+	a.members = append(a.members, m)
+	return m
+}
+
+func (a *archive) content(l loaded, m *Member) error {
+	if m == nil {
+		return a.copy(l, nil)
+	}
+	if a.index.apart() {
+		if err := a.framer.cut(); err != nil {
+			return err
+		}
+	}
+	var sum hash.Hash
+	if l.Size >= largeFile {
+		sum = sha256.New()
+	}
+	a.framer.beginContent(m)
+	if err := a.copy(l, sum); err != nil {
 		return err
 	}
-	f, err := l.open()
+	a.framer.endContent()
+	if sum != nil {
+		m.Digest = oci.DigestOfSum(sum.Sum(nil))
+	}
+	if a.index.apart() {
+		return a.framer.cut()
+	}
+	return nil
+}
+
+// copy writes the content, to sum too if that is not nil.
+func (a *archive) copy(l loaded, sum hash.Hash) error {
+	if l.content != nil {
+		_, err := a.framer.Write(l.content)
+		return err
+	}
+	f, err := openContent(l.Entry)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	n, err := io.CopyBuffer(struct{ io.Writer }{a.tar}, io.LimitReader(struct{ io.Reader }{f}, l.Size), a.buffer)
-	if err == nil && n < l.Size {
-		err = changed(l.Entry, io.ErrUnexpectedEOF)
+	for left := l.Size; left > 0; {
+		room, err := a.framer.room(int(min(left, readSize)))
+		if err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(f, room); err != nil {
+			return changed(l.Entry, err)
+		}
+		if sum != nil {
+			sum.Write(room)
+		}
+		left -= int64(len(room))
+		if err := a.framer.grow(len(room)); err != nil {
+			return err
+		}
 	}
-	return err
+	return f.end()
+}
+
+func changed(e *Entry, err error) error {
+	return fmt.Errorf("%s: has not the %d bytes that it had when the layer was begun: %w", e.From, e.Size, err)
 }
