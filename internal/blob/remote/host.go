@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"golang.org/x/sync/semaphore"
 )
 
 // host is one registry, and what a run has learned about it.
@@ -24,7 +23,7 @@ type host struct {
 	broken           broken
 	// pushes and pulls bound the requests under way. They are apart because a push may wait for a pull from the same
 	// registry, whose slot it must not take.
-	pushes, pulls *semaphore.Weighted
+	pushes, pulls *turns
 	greeting      greeting
 	mounts        mountHabits
 
@@ -41,8 +40,8 @@ func newHost(registry string, o Options) (*host, error) {
 	h := &host{
 		registry: reg,
 		client:   &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
-		pushes:   semaphore.NewWeighted(int64(o.Requests)),
-		pulls:    semaphore.NewWeighted(int64(o.Requests)),
+		pushes:   newTurns(o.Requests),
+		pulls:    newTurns(o.Requests),
 		https:    !isLoopback(registry),
 	}
 	h.mounts.self = knownHabit(registry)

@@ -23,7 +23,8 @@ import (
 type Options struct {
 	// Keychain has the credentials; nil has none. See [NewKeychain].
 	Keychain authn.Keychain
-	// Requests is how many requests to one registry are under way at once; 0 is 32.
+	// Requests is how many requests to one registry are under way at most; 0 is 32. A registry that says it is asked too often
+	// gets fewer.
 	Requests int
 	// Transport carries the requests; nil is [NewTransport].
 	Transport http.RoundTripper

@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/semaphore"
+	"time"
 )
 
 // request is one HTTP request, which may have to be sent twice: without and with the right credentials.
@@ -29,17 +27,18 @@ type request struct {
 
 // do sends r when it is its turn, and returns an answer with one of the statuses in ok. Any other is an [Error]. The turn ends
 // when the answer's body is closed.
-func (h *host) do(ctx context.Context, turns *semaphore.Weighted, r request, ok ...int) (*http.Response, error) {
-	if err := turns.Acquire(ctx, 1); err != nil {
+func (h *host) do(ctx context.Context, turns *turns, r request, ok ...int) (*http.Response, error) {
+	turn, err := turns.take(ctx)
+	if err != nil {
 		return nil, err
 	}
-	release := sync.OnceFunc(func() { turns.Release(1) })
 	resp, err := h.greet(ctx, r)
 	if err != nil {
-		release()
+		turn.end()
 		return nil, h.trouble(ctx, r, err)
 	}
-	resp.Body = &turnBody{resp.Body, release}
+	turn.learn(resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), time.Now()))
+	resp.Body = &turnBody{resp.Body, turn}
 	for _, status := range ok {
 		if resp.StatusCode == status {
 			return resp, nil
@@ -51,11 +50,11 @@ func (h *host) do(ctx context.Context, turns *semaphore.Weighted, r request, ok 
 
 type turnBody struct {
 	io.ReadCloser
-	release func()
+	turn *turn
 }
 
 func (b *turnBody) Close() error {
-	defer b.release()
+	defer b.turn.end()
 	return b.ReadCloser.Close()
 }
 
