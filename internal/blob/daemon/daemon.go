@@ -1,0 +1,43 @@
+// Package daemon is what the adapters that load images into container daemons share: the port, the choice of platforms, and names as
+// daemons write them. The adapters are the packages below: containerd, docker, podman, generic.
+//
+// The entry point is the interface [Daemon]. The law of all adapters: what the daemon has is not sent; when it must be sent all the same,
+// the result says why; what was loaded is what the daemon's own list of images shows, or the load fails.
+package daemon
+
+import (
+	"context"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Daemon takes images.
+type Daemon interface {
+	// Load makes the daemon hold an image under its names, which are moved if other images have them. Its errors name the daemon and say what it
+	// said. When it fails, the names are as they were, or already the image's.
+	Load(ctx context.Context, im Image) (Loaded, error)
+}
+
+// Image is what a daemon is to hold.
+type Image struct {
+	Root   oci.Descriptor
+	Source blob.Source
+	// Names are what to call it, checked. With none, the daemon holds it by digest.
+	Names []Name
+	// Platforms are those of an index to load.
+	Platforms Platforms
+}
+
+// Loaded is what a daemon holds now.
+type Loaded struct {
+	// Daemon is which it was, for people: "docker 28.5.2 (containerd image store)".
+	Daemon string
+	// Root is the image, or the manifest of one platform if the daemon holds no index.
+	Root oci.Descriptor
+	// Names are as the daemon's own commands write them.
+	Names  []string
+	Report blob.Report
+	// Notes say why more was sent than the daemon lacked, or what else the user should know. One line each.
+	Notes []string
+}
