@@ -55,10 +55,11 @@ func (r registries) sink(ref oci.Reference) (deploy.Repository, error) {
 }
 
 // planSource has every blob of plan: in the files beside it, or in the registries of its bases. What is read is verified,
-// and counted by where it came from.
+// and counted by where it came from. A registry that is pushed to is told that a base in it has the blobs, to mount them.
 func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
 	files := deploy.NewFiles(plan, findRunfiles(p.Program, p.Getenv).Path)
 	all := []blob.Named{counted(moved, "files", files)}
+	elsewhere := withoutFile(plan)
 	for _, b := range plan.Bases {
 		for _, registry := range b.Registries {
 			ref, err := oci.NewReference(registry, b.Repository)
@@ -66,6 +67,9 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
 			}
 			s, err := from.source(ref)
+			if err == nil {
+				err = from.client.Hint(ref, elsewhere...)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
 			}
@@ -73,6 +77,17 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 		}
 	}
 	return blob.Fallback(all...), nil
+}
+
+// withoutFile are the blobs of a plan that only the bases have.
+func withoutFile(plan deploy.Plan) []oci.Descriptor {
+	var out []oci.Descriptor
+	for _, b := range plan.Blobs {
+		if b.File == "" {
+			out = append(out, b.Descriptor)
+		}
+	}
+	return out
 }
 
 func counted(moved *blob.Counter, name string, s blob.Source) blob.Named {
