@@ -14,6 +14,9 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
 )
 
+// noLimits are those of most tests.
+var noLimits store.Limits
+
 // open opens a store that closes with the test.
 func open(t testing.TB, root string, limits store.Limits) *store.Store {
 	t.Helper()
