@@ -16,11 +16,11 @@ import (
 )
 
 func TestBuildAndPushForTwoPlatforms(t *testing.T) {
-	registry := startRegistry(t)
+	registry := bazeltest.StartRegistry(t)
 	base := pushBase(t, registry)
 	w := newWorkspace(t, "consumer", registry, base)
 
-	out := w.bazel("run", "//:push", "--", "--registry", registry, "-t", "extra")
+	out := w.Bazel("run", "//:push", "--", "--registry", registry, "-t", "extra")
 	lines := strings.Fields(out)
 	repo := registry + "/team/app"
 	if len(lines) != 4 || !strings.HasPrefix(lines[0], repo+"@sha256:") {
@@ -87,44 +87,42 @@ func pullIndex(t *testing.T, reference string) v1.ImageIndex {
 }
 
 func TestSecondPushMovesNothing(t *testing.T) {
-	registry := startRegistry(t)
+	registry := bazeltest.StartRegistry(t)
 	w := newWorkspace(t, "consumer", registry, pushBase(t, registry))
-	first := w.bazel("run", "//:push", "--", "--registry", registry)
-	if second := w.bazel("run", "//:push", "--", "--registry", registry); second != first {
+	first := w.Bazel("run", "//:push", "--", "--registry", registry)
+	if second := w.Bazel("run", "//:push", "--", "--registry", registry); second != first {
 		t.Errorf("the second push printed %q, the first %q", second, first)
 	}
-	if !strings.Contains(w.stderr, "1 manifests there already") {
-		t.Errorf("the second push says:\n%s", w.stderr)
+	if !strings.Contains(w.Stderr, "1 manifests there already") {
+		t.Errorf("the second push says:\n%s", w.Stderr)
 	}
 }
 
 func TestABaseWithoutThePlatformFailsAtAnalysis(t *testing.T) {
-	registry := startRegistry(t)
+	registry := bazeltest.StartRegistry(t)
 	w := newWorkspace(t, "consumer", registry, pushBase(t, registry))
-	if err := w.tryBazel("build", "--nobuild", "//:no_base"); err == nil {
-		t.Fatal("the build succeeded")
-	}
-	if want := "has nothing for linux/s390x: it has linux/amd64, linux/arm64"; !strings.Contains(w.stderr, want) {
-		t.Errorf("the error does not say %q:\n%s", want, w.stderr)
+	w.Fails("build", "--nobuild", "//:no_base")
+	if want := "has nothing for linux/s390x: it has linux/amd64, linux/arm64"; !strings.Contains(w.Stderr, want) {
+		t.Errorf("the error does not say %q:\n%s", want, w.Stderr)
 	}
 }
 
 // TestSameDigestsEverywhere builds in ways that must not matter and compares every digest.
 func TestSameDigestsEverywhere(t *testing.T) {
-	registry := startRegistry(t)
+	registry := bazeltest.StartRegistry(t)
 	base := pushBase(t, registry)
 	w := newWorkspace(t, "consumer", registry, base)
-	want := w.digests()
+	want := digests(t, w)
 	ways := map[string]func() map[string]string{
 		"on one CPU, unsandboxed": func() map[string]string {
-			return w.onOneCPU().digests("--spawn_strategy=local", "--action_env=ONE_CPU=1")
+			return digests(t, w.OnOneCPU(), "--spawn_strategy=local", "--action_env=ONE_CPU=1")
 		},
-		"with another number of compressors": func() map[string]string { return w.digests("--@rules_img//img/settings:compression_jobs=7") },
+		"with another number of compressors": func() map[string]string { return digests(t, w, "--@rules_img//img/settings:compression_jobs=7") },
 		"in another workspace with another output base": func() map[string]string {
-			return newWorkspace(t, "consumer-elsewhere/deeper", registry, base).fresh().digests()
+			return digests(t, newWorkspace(t, "consumer-elsewhere/deeper", registry, base).Fresh())
 		},
 		"with mapped paths, sandboxed": func() map[string]string {
-			return w.digests("--experimental_output_paths=strip", "--spawn_strategy=sandboxed")
+			return digests(t, w, "--experimental_output_paths=strip", "--spawn_strategy=sandboxed")
 		},
 	}
 	for way, digests := range ways {

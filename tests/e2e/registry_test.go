@@ -2,12 +2,9 @@ package e2e_test
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,30 +16,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
-
-// startRegistry runs the project's registry for the length of the test and returns its host and port.
-func startRegistry(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "registry")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/registry")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	server := exec.Command(binary, "--port", "0", "--dir", t.TempDir())
-	out, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the registry printed no address: %v", err)
-	}
-	return strings.TrimSpace(line)
-}
 
 // pushBase makes an index of two small images with code that is not ours and returns its digest.
 func pushBase(t *testing.T, registry string) string {
