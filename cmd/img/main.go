@@ -34,6 +34,7 @@ func verbs() []verb {
 		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest},
 		{"index", "make an index of manifests: img index @REQUEST", runIndex},
 		{"layout", "write an image as files: img layout @REQUEST", runLayout},
+		{"from-oci-layout", "take a layout of another tool apart: img from-oci-layout @REQUEST", runFromOCILayout},
 		{"plan", "plan a push: img plan @REQUEST", runPlan},
 		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy},
 		{"pull", "copy an image's manifests, or blobs, into a directory: img pull --help", runPull},

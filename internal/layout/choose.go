@@ -1,0 +1,101 @@
+package layout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// ManifestFor returns the manifest of the layout for a platform: the one that says so, as oci.Choose has it.
+func (l *Layout) ManifestFor(ctx context.Context, want oci.Platform) (oci.Descriptor, error) {
+	all, err := l.Manifests(ctx)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	d, err := oci.Choose(all, want)
+	if err != nil {
+		return oci.Descriptor{}, fmt.Errorf("layout %s: %w", l.name, err)
+	}
+	return d, nil
+}
+
+// Platforms are those of the layout's manifests, as os/architecture[/variant], in order of the alphabet.
+func (l *Layout) Platforms(ctx context.Context) ([]string, error) {
+	all, err := l.Manifests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range all {
+		names = append(names, oci.FormatPlatform(oci.NormalizePlatform(*d.Platform)))
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Parts is one image of a layout, taken apart. Manifest and Config are as they are written.
+type Parts struct {
+	Descriptor       oci.Descriptor // of the manifest, with its platform
+	Manifest, Config []byte
+	Layers           []oci.Descriptor
+	DiffIDs          []oci.Digest
+}
+
+// Take takes the image of a manifest apart, and checks that its layers have the given media types (Docker's count as
+// OCI's) and that there is a diff ID for each.
+func (l *Layout) Take(ctx context.Context, d oci.Descriptor, layerTypes []string) (Parts, error) {
+	p := Parts{Descriptor: d}
+	var err error
+	if p.Manifest, err = read(ctx, l, d); err != nil {
+		return p, err
+	}
+	var m oci.Manifest
+	if err := json.Unmarshal(p.Manifest, &m); err != nil {
+		return p, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	p.Layers = m.Layers
+	if p.Config, err = read(ctx, l, m.Config); err != nil {
+		return p, err
+	}
+	var config struct {
+		RootFS struct {
+			DiffIDs []oci.Digest `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	if err := json.Unmarshal(p.Config, &config); err != nil {
+		return p, fmt.Errorf("config %s: %w", m.Config.Digest, err)
+	}
+	p.DiffIDs = config.RootFS.DiffIDs
+	return p, p.check(layerTypes)
+}
+
+func (p Parts) check(layerTypes []string) error {
+	var have []string
+	for _, l := range p.Layers {
+		have = append(have, oci.ToOCI(l.MediaType))
+	}
+	var want []string
+	for _, t := range layerTypes {
+		want = append(want, oci.ToOCI(t))
+	}
+	if !slices.Equal(have, want) {
+		return fmt.Errorf("manifest %s for %s: has %d layers, and the attribute layers has %d: set layers to [%s]",
+			p.Descriptor.Digest, oci.FormatPlatform(*p.Descriptor.Platform), len(have), len(want), quoted(have))
+	}
+	if len(p.DiffIDs) != len(have) {
+		return fmt.Errorf("manifest %s: has %d layers, and its config %d diff IDs", p.Descriptor.Digest, len(have), len(p.DiffIDs))
+	}
+	return nil
+}
+
+func quoted(texts []string) string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = fmt.Sprintf("%q", t)
+	}
+	return strings.Join(out, ", ")
+}
