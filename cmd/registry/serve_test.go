@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+func TestFlagsAreChecked(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                      "want --dir",
+		"--dir x --address 0.0.0.0":             "--insecure-listen",
+		"--dir x --address ::":                  "--insecure-listen",
+		"--dir x --address example.com":         "--insecure-listen",
+		"--dir x --blob-store s3":               "there is only dir so far",
+		"--dir x --port 65536":                  "--port=65536",
+		"--dir x more":                          "flags only",
+		"--dir x --max-blob-size 1TB":           "a number of bytes",
+		"--dir x --max-manifest-size -1":        "a number of bytes",
+		"--dir x --max-blob-size 9999999GiB999": "a number of bytes",
+	} {
+		_, err := parseFlags(process{strings.Fields(args), io.Discard, io.Discard})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error is %v; want %q in it", args, err, want)
+		}
+	}
+}
+
+func TestSizesHaveUnits(t *testing.T) {
+	o, err := parseFlags(process{strings.Fields("--dir x --max-blob-size 3GiB --max-manifest-size 5"), io.Discard, io.Discard})
+	if err != nil || o.maxBlob != 3<<30 || o.maxManifest != 5 {
+		t.Errorf("sizes are %d and %d, %v", o.maxBlob, o.maxManifest, err)
+	}
+}
+
+func TestTheFirstLineIsTheAddress(t *testing.T) {
+	s := start(t, "--dir", t.TempDir())
+	host, port, err := net.SplitHostPort(s.host)
+	if err != nil || host != "127.0.0.1" || port == "0" {
+		t.Errorf("the address is %q, %v", s.host, err)
+	}
+	answer, err := http.Get("http://" + s.host + "/v2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("/v2/ is answered with %s", answer.Status)
+	}
+}
+
+func TestADirectoryThatCannotBeUsedIsAnError(t *testing.T) {
+	out, err := command("--port", "0", "--dir", os.Args[0]).CombinedOutput()
+	if err == nil || !strings.HasPrefix(string(out), "registry: directory ") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// A request that is being answered when the signal comes is answered to its end.
+func TestASignalStopsGracefully(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such signal")
+	}
+	s := start(t, "--dir", t.TempDir())
+	body, more := io.Pipe()
+	upload, err := http.NewRequestWithContext(t.Context(), "POST",
+		"http://"+s.host+"/v2/a/blobs/uploads/?digest="+string(oci.DigestOf([]byte("before after"))), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan string)
+	go func() {
+		answer, err := http.DefaultClient.Do(upload)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		answer.Body.Close()
+		answered <- answer.Status
+	}()
+	io.WriteString(more, "before ")
+	s.Process.Signal(syscall.SIGTERM)
+	waitUntilRefused(t, s.host)
+	io.WriteString(more, "after")
+	more.Close()
+	if got := <-answered; got != "201 Created" {
+		t.Errorf("the upload ends with %q", got)
+	}
+	if err := s.Wait(); err != nil {
+		t.Errorf("the registry ends with %v\n%s", err, s.log)
+	}
+}
+
+func TestGraceEnds(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such signal")
+	}
+	s := start(t, "--dir", t.TempDir(), "--grace", "100ms")
+	body, more := io.Pipe()
+	defer more.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	upload, err := http.NewRequestWithContext(ctx, "POST", "http://"+s.host+"/v2/a/blobs/uploads/?digest="+string(oci.DigestOf(nil)), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go http.DefaultClient.Do(upload)
+	io.WriteString(more, "never ends")
+	s.Process.Signal(syscall.SIGTERM)
+	if err := s.Wait(); err != nil {
+		t.Errorf("the registry ends with %v\n%s", err, s.log)
+	}
+}
+
+func waitUntilRefused(t *testing.T, host string) {
+	t.Helper()
+	for range 500 {
+		c, err := net.Dial("tcp", host)
+		if err != nil {
+			return
+		}
+		c.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the registry goes on to listen")
+}
