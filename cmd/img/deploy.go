@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/progress"
 )
 
 // planSuffix is how a run target finds its plan: beside it, under its own name.
@@ -26,80 +25,80 @@ func planOf(program string) (string, bool) {
 // runDeploy carries out the plan that the first argument names.
 func runDeploy(ctx context.Context, p process) error {
 	if len(p.Args) == 0 || strings.HasPrefix(p.Args[0], "-") {
-		return fmt.Errorf("want a plan: img deploy PLAN [--tag X]… [--registry X] [--repository X]")
+		return fmt.Errorf("want a plan: img deploy PLAN [FLAGS]; img deploy PLAN --help lists the flags")
 	}
 	return deployPlan(ctx, p, p.Args[0], p.Args[1:])
 }
 
 func deployPlan(ctx context.Context, p process, path string, args []string) error {
-	from := openRegistries(p, 0)
-	o, err := deployFlags(p, args)
-	o.Repository = from.sink
+	f, err := parseDeployFlags(p, args)
 	if err != nil {
 		return err
 	}
-	b, err := os.ReadFile(path)
+	plan, err := readPlan(path)
 	if err != nil {
 		return err
+	}
+	d := deployment{process: p, deployFlags: f, plan: plan, registries: openRegistries(p, f.jobs)}
+	return d.run(ctx)
+}
+
+func readPlan(path string) (deploy.Plan, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return deploy.Plan{}, err
 	}
 	plan, err := deploy.Parse(b)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return plan, fmt.Errorf("%s: %w", path, err)
 	}
-	var moved blob.Counter
-	if o.Source, err = planSource(p, plan, from, &moved); err != nil {
-		return err
-	}
-	for _, op := range plan.Operations {
-		if err := push(ctx, p, op, o, &moved); err != nil {
-			return err
-		}
-	}
-	return nil
+	return plan, nil
 }
 
-func push(ctx context.Context, p process, op deploy.Operation, o deploy.Options, moved *blob.Counter) error {
-	if op.Kind != "push" || op.Strategy != "eager" {
-		return fmt.Errorf("the plan's operation %s, %s is not known to this img: build the target again", op.Kind, op.Strategy)
-	}
-	done, err := deploy.Push(ctx, op, o)
+// deployment is one plan being carried out.
+type deployment struct {
+	process
+	deployFlags
+	plan       deploy.Plan
+	registries registries
+	display    *progress.Display
+	moved      blob.Counter
+}
+
+func (d *deployment) run(ctx context.Context) error {
+	source, err := planSource(d.process, d.plan, d.registries, &d.moved)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(p.Stdout, oci.Reference{Registry: done.Reference.Registry, Repository: done.Reference.Repository, Digest: done.Reference.Digest})
-	for _, tag := range done.Tags {
-		fmt.Fprintf(p.Stdout, "%s:%s\n", done.Reference.Name(), tag)
+	if !d.quiet && !d.dryRun {
+		d.display = display(d.process)
 	}
-	fmt.Fprintln(p.Stderr, "img: pushed", summary(done.Report, moved.Tallys()))
-	return nil
+	kinds := map[string]deploy.Kind{
+		deploy.KindPush: d.push(source),
+	}
+	var results []deploy.Result
+	d.display.During(ctx, func(ctx context.Context) { results = deploy.Run(ctx, d.plan.Operations, kinds) })
+	return d.report(ctx, results)
 }
 
-// summary says in one line how many blobs and bytes came from where.
-func summary(r blob.Report, from []blob.SourceTally) string {
-	var parts []string
-	for _, t := range from {
-		parts = append(parts, fmt.Sprintf("%d blobs, %d bytes from %s", t.Blobs, t.Bytes, t.Name))
+// push is how pushes are carried out.
+func (d *deployment) push(source blob.Source) deploy.Kind {
+	o := deploy.PushOptions{
+		Repository: d.repository,
+		Source:     source,
+		Hint:       d.registries.client.Hint,
+		Plan:       d.plan,
+		Manifests:  planFiles(d.process, d.plan),
+		Registry:   d.registry, RepositoryName: d.repositoryName, Tags: d.tags,
+		Jobs: d.jobs, DryRun: d.dryRun,
 	}
-	parts = append(parts,
-		fmt.Sprintf("%d blobs, %d bytes without sending them", r.Mounted.Blobs, r.Mounted.Bytes),
-		fmt.Sprintf("%d manifests there already", r.Present.Blobs))
-	return strings.Join(parts, "; ")
+	return func(ctx context.Context, ops []deploy.Operation) []deploy.Result { return deploy.Push(ctx, ops, o) }
 }
 
-func deployFlags(p process, args []string) (deploy.Options, error) {
-	var o deploy.Options
-	f := flag.NewFlagSet(cmp.Or(p.Program, "img deploy"), flag.ContinueOnError)
-	f.SetOutput(p.Stderr)
-	addTag := func(s string) error { o.Tags = append(o.Tags, s); return nil }
-	f.Func("tag", "set this `tag` too; may be repeated", addTag)
-	f.Func("t", "the same as --tag", addTag)
-	f.StringVar(&o.Registry, "registry", "", "push to this `host[:port]` instead")
-	f.StringVar(&o.RepositoryName, "repository", "", "push to this `repository` instead")
-	if err := f.Parse(args); err != nil {
-		return o, err
+func (d *deployment) repository(ref oci.Reference) (deploy.Repository, error) {
+	r, err := d.registries.sink(ref)
+	if err != nil || d.display == nil {
+		return r, err
 	}
-	if f.NArg() > 0 {
-		return o, fmt.Errorf("%q is not a flag: see --help", f.Arg(0))
-	}
-	return o, nil
+	return d.display.Sink(r).(deploy.Repository), nil
 }

@@ -45,10 +45,10 @@ func verbs() []verb {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	p := process{os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv}
 	if err := run(ctx, p); err != nil {
-		fmt.Fprintf(p.Stderr, "img: %v\n", err)
+		complain(p.Stderr, err)
 		os.Exit(1)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -51,14 +52,25 @@ func (r registries) sink(ref oci.Reference) (deploy.Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.retry.Sink(repo).(deploy.Repository), nil
+	return retriedSink{r.retry.Sink(repo).(deploy.Repository), r.retry, repo}, nil
+}
+
+// retriedSink can be asked for single blobs too.
+type retriedSink struct {
+	deploy.Repository
+	retry blob.Retry
+	plain *remote.Repository
+}
+
+func (s retriedSink) Has(ctx context.Context, d oci.Descriptor) (has bool, err error) {
+	err = s.retry.Do(ctx, func() error { has, err = s.plain.Has(ctx, d); return err })
+	return has, err
 }
 
 // planSource has every blob of plan: in the files beside it, or in the registries of its bases. What is read is verified,
 // and counted by where it came from. A registry that is pushed to is told that a base in it has the blobs, to mount them.
 func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
-	files := deploy.NewFiles(plan, findRunfiles(p.Program, p.Getenv).Path)
-	all := []blob.Named{counted(moved, "files", files)}
+	all := []blob.Named{counted(moved, "files", planFiles(p, plan))}
 	elsewhere := withoutFile(plan)
 	for _, b := range plan.Bases {
 		for _, registry := range b.Registries {
@@ -88,6 +100,10 @@ func withoutFile(plan deploy.Plan) []oci.Descriptor {
 		}
 	}
 	return out
+}
+
+func planFiles(p process, plan deploy.Plan) deploy.Files {
+	return deploy.NewFiles(plan, findRunfiles(p.Program, p.Getenv).Path)
 }
 
 func counted(moved *blob.Counter, name string, s blob.Source) blob.Named {

@@ -2,65 +2,121 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Repository is one repository of a registry.
+// Repository is one repository of a registry. Put of a manifest that it said is not missing need not send it, but may keep it for
+// Tag.
 type Repository interface {
 	blob.Sink
 	blob.Tagger
 }
 
-// Options are what carrying out a plan needs of the machine, and what the user said on the command line.
-type Options struct {
+// PushOptions are what pushing needs of the machine, and what the user said on the command line.
+type PushOptions struct {
 	// Repository opens a repository to push to.
 	Repository func(oci.Reference) (Repository, error)
 	// Source has the bytes of every blob.
 	Source blob.Source
+	// Hint, if not nil, is told where blobs probably are, so that they can be mounted from there.
+	Hint func(oci.Reference, ...oci.Descriptor) error
+	// Plan is what the operations belong to. Its blobs without files are hinted at in its bases.
+	Plan Plan
+	// Manifests has the manifests of the plan, for looking at: Source, if reading from it counts for nothing.
+	Manifests blob.Source
 	// Registry and RepositoryName replace the plan's, if not empty.
 	Registry, RepositoryName string
 	// Tags are set beside the plan's.
 	Tags []string
+	// Jobs is how many blobs of one image are on their way at once; 0 is 32.
+	Jobs int
+	// DryRun asks what is there, and changes nothing. Reports then say what would be moved.
+	DryRun bool
 }
 
-// Pushed says what a push did.
-type Pushed struct {
-	// Reference is the image by digest.
-	Reference oci.Reference
-	// Tags are the tags that were set.
-	Tags   []string
-	Report blob.Report
+// Push carries out pushes, side by side: the blobs that the registry lacks, the manifests, then the tags. It asks for all
+// roots first, so that what is there already can be mounted where it is not.
+func Push(ctx context.Context, ops []Operation, o PushOptions) []Result {
+	pushes := o.pushes(ops)
+	o.hintBases(pushes)
+	together(pushes, func(p *push) error { return p.ask(ctx) })
+	o.hintSiblings(ctx, pushes)
+	together(pushes, func(p *push) error { return p.send(ctx) })
+	var results []Result
+	for _, p := range pushes {
+		results = append(results, p.result)
+	}
+	return results
 }
 
-// Push carries out one operation: the blobs that the registry lacks, the manifests, then the tags.
-func Push(ctx context.Context, op Operation, o Options) (Pushed, error) {
-	ref, err := op.reference(o)
-	if err != nil {
-		return Pushed{}, err
-	}
-	to, err := o.Repository(ref)
-	if err != nil {
-		return Pushed{}, fmt.Errorf("push %s: %w", ref.Name(), err)
-	}
-	ref.Digest = op.Root.Digest
-	done := Pushed{Reference: ref}
-	if done.Report, err = blob.Copy(ctx, to, o.Source, blob.CopyOptions{}, op.Root); err != nil {
-		return done, fmt.Errorf("push %s: %w", ref.Name(), err)
-	}
-	for _, tag := range append(append([]string{}, op.Tags...), o.Tags...) {
-		if err := to.Tag(ctx, op.Root, tag); err != nil {
-			return done, fmt.Errorf("push %s: tag %s: %w", ref.Name(), tag, err)
+// push is one operation under way.
+type push struct {
+	PushOptions
+	ref    oci.Reference
+	to     Repository
+	there  bool // the root is
+	result Result
+}
+
+// together runs step for all that have not failed yet.
+func together(pushes []*push, step func(*push) error) {
+	var all sync.WaitGroup
+	for _, p := range pushes {
+		if p.result.Err != nil {
+			continue
 		}
-		done.Tags = append(done.Tags, tag)
+		all.Go(func() {
+			if err := step(p); err != nil {
+				p.result.Err = fmt.Errorf("push %s: %w", p.ref.Name(), err)
+			}
+		})
 	}
-	return done, nil
+	all.Wait()
 }
 
-// reference is where op goes. All of it is checked before the first byte is sent.
-func (op Operation) reference(o Options) (oci.Reference, error) {
+// pushes prepares the operations. All that can be wrong with them is found before the first request.
+func (o PushOptions) pushes(ops []Operation) []*push {
+	opened := map[string]Repository{}
+	tagged := map[string]oci.Digest{}
+	var all []*push
+	for _, op := range ops {
+		p := &push{PushOptions: o, result: Result{Operation: op}}
+		p.result.Err = p.open(opened, tagged)
+		all = append(all, p)
+	}
+	return all
+}
+
+func (p *push) open(opened map[string]Repository, tagged map[string]oci.Digest) (err error) {
+	op := p.result.Operation
+	if p.ref, err = p.reference(op); err != nil {
+		return fmt.Errorf("push of %s: %w", op.Name, err)
+	}
+	p.result.Place = p.ref.Name()
+	if op.Strategy != "eager" && op.Strategy != "lazy" {
+		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager", p.ref.Name(), op.Strategy)
+	}
+	for _, tag := range p.tags() {
+		if err := p.claimTag(tag, tagged); err != nil {
+			return err
+		}
+	}
+	if p.to = opened[p.ref.Name()]; p.to == nil {
+		if p.to, err = p.Repository(p.ref); err != nil {
+			return fmt.Errorf("push %s: %w", p.ref.Name(), err)
+		}
+		opened[p.ref.Name()] = p.to
+	}
+	return nil
+}
+
+func (o PushOptions) reference(op Operation) (oci.Reference, error) {
 	registry, repository := op.Registry, op.Repository
 	if o.Registry != "" {
 		registry = o.Registry
@@ -68,14 +124,96 @@ func (op Operation) reference(o Options) (oci.Reference, error) {
 	if o.RepositoryName != "" {
 		repository = o.RepositoryName
 	}
-	ref, err := oci.NewReference(registry, repository)
-	if err != nil {
-		return oci.Reference{}, err
+	return oci.NewReference(registry, repository)
+}
+
+// claimTag checks a tag, and that no other operation of the run wants it for another image.
+func (p *push) claimTag(tag string, tagged map[string]oci.Digest) error {
+	if err := oci.CheckTag(tag); err != nil {
+		return fmt.Errorf("push %s: %w", p.ref.Name(), err)
 	}
-	for _, tag := range append(append([]string{}, op.Tags...), o.Tags...) {
-		if err := oci.CheckTag(tag); err != nil {
-			return oci.Reference{}, fmt.Errorf("push %s: %w", ref.Name(), err)
+	name, root := p.ref.Name()+":"+tag, p.result.Operation.Root.Digest
+	if other, ok := tagged[name]; ok && other != root {
+		return fmt.Errorf("push %s: would be both %s and %s: give the images different tags or repositories", name, other, root)
+	}
+	tagged[name] = root
+	return nil
+}
+
+// tags are those of the plan and of the command line, each once.
+func (p *push) tags() []string {
+	var out []string
+	for _, tag := range slices.Concat(p.result.Operation.Tags, p.Tags) {
+		if !slices.Contains(out, tag) {
+			out = append(out, tag)
 		}
 	}
-	return ref, nil
+	return out
+}
+
+func (p *push) ask(ctx context.Context) error {
+	missing, err := p.to.Missing(ctx, p.result.Operation.Root)
+	p.there = len(missing) == 0
+	return err
+}
+
+func (p *push) send(ctx context.Context) (err error) {
+	root := p.result.Operation.Root
+	to := p.to
+	if p.DryRun {
+		to = dry{p.to}
+	}
+	p.result.Report, err = blob.Copy(ctx, asked{to, root, p.there}, p.Source, blob.CopyOptions{Jobs: p.Jobs}, root)
+	if err != nil {
+		return err
+	}
+	p.ref.Digest = root.Digest
+	p.result.Names = []string{p.ref.String()}
+	return p.tag(ctx, to)
+}
+
+// tag sets the tags, side by side, and names those that were set.
+func (p *push) tag(ctx context.Context, to Repository) error {
+	root, tags := p.result.Operation.Root, p.tags()
+	if len(tags) == 0 {
+		return nil
+	}
+	if p.there { // so that the repository has it at hand
+		if err := to.Put(ctx, root, p.Source); err != nil {
+			return err
+		}
+	}
+	errs := make([]error, len(tags))
+	var all sync.WaitGroup
+	for i, tag := range tags {
+		all.Go(func() {
+			if err := to.Tag(ctx, root, tag); err != nil {
+				errs[i] = fmt.Errorf("tag %s: %w", tag, err)
+			}
+		})
+	}
+	all.Wait()
+	for i, tag := range tags {
+		if errs[i] == nil {
+			p.result.Names = append(p.result.Names, p.ref.Name()+":"+tag)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// asked is a repository that was asked about the root already.
+type asked struct {
+	Repository
+	root  oci.Descriptor
+	there bool
+}
+
+func (a asked) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
+	if len(ds) != 1 || ds[0].Digest != a.root.Digest {
+		return a.Repository.Missing(ctx, ds...)
+	}
+	if a.there {
+		return nil, nil
+	}
+	return ds, nil
 }

@@ -33,11 +33,16 @@ func (r *Repository) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.D
 }
 
 func (r *Repository) has(ctx context.Context, d oci.Descriptor) (bool, error) {
+	if !oci.IsManifest(d.MediaType) {
+		return r.places(d).has(d.Digest, r.name), nil
+	}
+	return r.Has(ctx, d)
+}
+
+// Has asks the registry whether d is there.
+func (r *Repository) Has(ctx context.Context, d oci.Descriptor) (bool, error) {
 	if r.places(d).has(d.Digest, r.name) {
 		return true, nil
-	}
-	if !oci.IsManifest(d.MediaType) {
-		return false, nil
 	}
 	return r.ask(ctx, d)
 }

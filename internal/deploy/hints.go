@@ -1,0 +1,76 @@
+package deploy
+
+import (
+	"context"
+	"io"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// hintBases tells that blobs which the build has no file of are where the bases are. A base that names no valid repository is
+// found out by who pulls from it.
+func (o PushOptions) hintBases(pushes []*push) {
+	if o.Hint == nil {
+		return
+	}
+	var blobs []oci.Descriptor
+	for _, b := range o.Plan.Blobs {
+		if b.File == "" {
+			blobs = append(blobs, b.Descriptor)
+		}
+	}
+	to := map[string]bool{}
+	for _, p := range pushes {
+		to[p.ref.Registry] = true
+	}
+	for _, b := range o.Plan.Bases {
+		for _, registry := range b.Registries {
+			if ref, err := oci.NewReference(registry, b.Repository); err == nil && to[ref.Registry] {
+				o.Hint(ref, blobs...)
+			}
+		}
+	}
+}
+
+// hintSiblings tells that what is below the roots that are there is there too, for the images that are not.
+func (o PushOptions) hintSiblings(ctx context.Context, pushes []*push) {
+	lacking := map[string]bool{}
+	for _, p := range pushes {
+		lacking[p.ref.Registry] = lacking[p.ref.Registry] || p.result.Err == nil && !p.there
+	}
+	for _, p := range pushes {
+		if o.Hint != nil && o.Manifests != nil && p.there && lacking[p.ref.Registry] {
+			o.Hint(p.ref, o.below(ctx, p.result.Operation.Root)...)
+		}
+	}
+}
+
+// below lists what is below d and no manifest, as far as the manifests can be read: a hint is worth no error.
+func (o PushOptions) below(ctx context.Context, d oci.Descriptor) []oci.Descriptor {
+	if !oci.IsManifest(d.MediaType) {
+		return []oci.Descriptor{d}
+	}
+	body, err := read(ctx, o.Manifests, d)
+	if err != nil {
+		return nil
+	}
+	children, err := oci.Children(d, body)
+	if err != nil {
+		return nil
+	}
+	var out []oci.Descriptor
+	for _, c := range children {
+		out = append(out, o.below(ctx, c)...)
+	}
+	return out
+}
+
+func read(ctx context.Context, s blob.Source, d oci.Descriptor) ([]byte, error) {
+	r, err := blob.Verify("plan", s).Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, oci.MaxManifestSize))
+}

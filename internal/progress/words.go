@@ -1,0 +1,45 @@
+package progress
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// Bytes writes an amount for people: 999 B, 1.0 kB, 12.3 MB.
+func Bytes(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n), ""
+	for _, unit = range []string{"kB", "MB", "GB", "TB"} {
+		if v /= 1000; v < 999.95 {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", v, unit)
+}
+
+func amount(t blob.Tally) string {
+	if t.Blobs == 1 {
+		return "1 blob, " + Bytes(t.Bytes)
+	}
+	return fmt.Sprintf("%d blobs, %s", t.Blobs, Bytes(t.Bytes))
+}
+
+// kind is what a blob is, in a word.
+func kind(d oci.Descriptor) string {
+	switch {
+	case oci.IsIndex(d.MediaType):
+		return "index"
+	case oci.IsManifest(d.MediaType):
+		return "manifest"
+	case d.MediaType == oci.MediaTypeConfig || d.MediaType == oci.MediaTypeDockerConfig:
+		return "config"
+	case strings.Contains(d.MediaType, "layer") || strings.Contains(d.MediaType, "rootfs.diff"):
+		return "layer"
+	}
+	return "blob"
+}
