@@ -54,13 +54,14 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Result
 type encoding struct {
 	compressor func() (compressor, error) // makes one for each worker
 	index      indexer                    // nil when the layer has none
+	plain      bool                       // the blob is the tar stream
 }
 
 // encoding checks the level.
 func (o Options) encoding() (encoding, error) {
 	switch o.Format {
 	case None:
-		return encoding{compressor: func() (compressor, error) { return stored{}, nil }}, nil
+		return encoding{compressor: func() (compressor, error) { return stored{}, nil }, plain: true}, nil
 	case Gzip:
 		if o.Level < -1 || o.Level > 9 {
 			return encoding{}, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)

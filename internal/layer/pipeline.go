@@ -39,8 +39,8 @@ type pipeline struct {
 	raw     chan *frame
 	ordered chan *frame
 
-	diff, sum hash.Hash
-	size      int64 // of the blob
+	diff, sum hash.Hash // the blob's is nil when the blob is the stream
+	size      int64     // of the blob
 	rawSize   int64
 	crc       uint32
 	layout    Map
@@ -49,8 +49,11 @@ type pipeline struct {
 func newPipeline(w io.Writer, e encoding, jobs int) *pipeline {
 	frames := jobs + jobs/2 + 3
 	p := &pipeline{
-		w: w, make: e.compressor, jobs: jobs, index: e.index, diff: sha256.New(), sum: sha256.New(),
+		w: w, make: e.compressor, jobs: jobs, index: e.index, diff: sha256.New(),
 		free: make(chan *frame, frames), work: make(chan *frame, frames), raw: make(chan *frame, frames), ordered: make(chan *frame, frames),
+	}
+	if !e.plain {
+		p.sum = sha256.New()
 	}
 	for range frames {
 		p.free <- &frame{}
@@ -199,17 +202,19 @@ func (p *pipeline) end(c compressor) error {
 }
 
 func (p *pipeline) put(b []byte) error {
-	p.sum.Write(b)
+	if p.sum != nil {
+		p.sum.Write(b)
+	}
 	p.size += int64(len(b))
 	_, err := p.w.Write(b)
 	return err
 }
 
 func (p *pipeline) result(mediaType string) Result {
-	return Result{
-		MediaType: mediaType,
-		Digest:    oci.DigestOfSum(p.sum.Sum(nil)),
-		Size:      p.size,
-		DiffID:    oci.DigestOfSum(p.diff.Sum(nil)),
+	r := Result{MediaType: mediaType, Size: p.size, DiffID: oci.DigestOfSum(p.diff.Sum(nil))}
+	r.Digest = r.DiffID
+	if p.sum != nil {
+		r.Digest = oci.DigestOfSum(p.sum.Sum(nil))
 	}
+	return r
 }

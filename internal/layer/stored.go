@@ -4,7 +4,7 @@ package layer
 type stored struct{}
 
 func (stored) head(to []byte) []byte                    { return to }
-func (stored) frame(to, raw []byte) ([]byte, error)     { return append(to, raw...), nil }
+func (stored) frame(_, raw []byte) ([]byte, error)      { return raw, nil }
 func (stored) tail(to []byte, _ uint32, _ int64) []byte { return to }
 func (stored) checks() bool                             { return false }
 
