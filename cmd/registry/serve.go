@@ -82,17 +82,22 @@ func (o options) stop(ctx context.Context, server *http.Server, log *slog.Logger
 	return server.Close()
 }
 
+// sweep keeps the store clean, at once and then now and then.
 func sweep(ctx context.Context, s *store.Store, log *slog.Logger) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
-	for {
+	for ctx.Err() == nil {
+		if err := s.Sweep(time.Now()); err != nil {
+			log.Error("sweep", "error", err)
+		}
+		if removed, err := s.Collect(ctx); err != nil && ctx.Err() == nil {
+			log.Error("collect", "error", err)
+		} else if removed.Blobs > 0 {
+			log.Info("collect", "blobs", removed.Blobs, "bytes", removed.Bytes)
+		}
 		select {
 		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			if err := s.Sweep(now); err != nil {
-				log.Error("sweep", "error", err)
-			}
+		case <-ticker.C:
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Resolve returns the descriptor of the manifest with a tag or digest.
-func (r Repository) Resolve(_ context.Context, reference string) (oci.Descriptor, error) {
+func (r Repository) Resolve(ctx context.Context, reference string) (oci.Descriptor, error) {
 	digest, err := r.digest(reference)
 	if err != nil {
 		return oci.Descriptor{}, err
@@ -28,8 +28,12 @@ func (r Repository) Resolve(_ context.Context, reference string) (oci.Descriptor
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
-	path, _ := r.store.blobs.Path(oci.Descriptor{Digest: digest})
-	info, err := os.Stat(path)
+	f, err := r.open(ctx, digest, ErrManifestUnknown)
+	if err != nil {
+		return oci.Descriptor{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -133,6 +137,7 @@ func (r Repository) DeleteManifest(ctx context.Context, digest oci.Digest) error
 	if err := remove(r.manifestLink(digest)); err != nil {
 		return err
 	}
+	r.store.collected.Store(false)
 	return r.unrefer(d, m)
 }
 

@@ -108,6 +108,7 @@ func (r Repository) DeleteBlob(_ context.Context, digest oci.Digest) error {
 		return err
 	}
 	defer unlock()
+	defer r.store.collected.Store(false)
 	if err := remove(r.blobLink(digest)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
 	} else {

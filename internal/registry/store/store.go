@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob/dir"
@@ -33,12 +34,14 @@ type Store struct {
 	blobs   dir.Store
 	lock    lock
 	uploads uploads
+
+	collected atomic.Bool // nothing was deleted since bytes were collected
 }
 
 // format is what the file of this name says. A store of another format is refused.
 const format = "rules_img registry 1\n"
 
-// Open opens the store in the directory root, which need not exist, and sweeps it.
+// Open opens the store in the directory root, which need not exist.
 func Open(root string, limits Limits) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -57,10 +60,7 @@ func (s *Store) open() error {
 			return err
 		}
 	}
-	if err := s.checkFormat(); err != nil {
-		return err
-	}
-	return s.Sweep(time.Now())
+	return s.checkFormat()
 }
 
 func (s *Store) checkFormat() error {
