@@ -77,17 +77,16 @@ func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, erro
 	if err != nil {
 		return done, fmt.Errorf("containerd %s: %w", c.address, err)
 	}
-	leased, release, err := c.lease(c.in(ctx))
+	store, release, err := c.Leased(ctx)
 	if err != nil {
 		return done, err
 	}
 	defer release()
-	store := NewStore(c.address, c.namespace, c.conn)
 	store.Leave = choice.Leave
-	if done.Report, err = blob.Copy(leased, store, im.Source, blob.CopyOptions{Leave: choice.Leave}, im.Root); err != nil {
+	if done.Report, err = blob.Copy(ctx, store, im.Source, blob.CopyOptions{Leave: choice.Leave}, im.Root); err != nil {
 		return done, err
 	}
-	done.Names, err = c.name(leased, im)
+	done.Names, err = c.name(c.in(ctx), im)
 	return done, err
 }
 

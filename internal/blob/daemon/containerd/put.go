@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -39,21 +37,23 @@ func (s *Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) erro
 }
 
 func (s *Store) put(ctx context.Context, d oci.Descriptor, src blob.Source, labels map[string]string) error {
-	w, err := s.begin(ctx, d)
-	if err == nil {
-		defer w.end()
-		if err := w.copy(src); err != nil {
-			return err
-		}
-		err = w.commit(labels)
-	}
-	if status.Code(err) == codes.AlreadyExists {
+	err := s.write(ctx, d, src, labels)
+	if err == errExists {
 		return s.relabel(ctx, d, labels)
 	}
+	return err
+}
+
+func (s *Store) write(ctx context.Context, d oci.Descriptor, src blob.Source, labels map[string]string) error {
+	w, err := s.begin(ctx, d)
 	if err != nil {
-		return s.wrap(ctx, d, err)
+		return err
 	}
-	return nil
+	defer w.end()
+	if err := w.copy(src); err != nil {
+		return err
+	}
+	return w.commit(labels)
 }
 
 // labels are what keeps the children of d, those that are wanted, for as long as d is kept. They are named as containerd's own clients name them.
@@ -84,7 +84,7 @@ func (s *Store) relabel(ctx context.Context, d oci.Descriptor, labels map[string
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		paths = append(paths, "labels."+key)
 	}
-	_, err := s.client.Update(in(ctx, s.namespace), &content.UpdateRequest{
+	_, err := s.client.Update(s.in(ctx), &content.UpdateRequest{
 		Info:       &content.Info{Digest: string(d.Digest), Labels: labels},
 		UpdateMask: &fieldmaskpb.FieldMask{Paths: paths},
 	})

@@ -15,14 +15,14 @@ import (
 func (c *Client) Shares(ctx context.Context, other *Store) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	leased, release, err := c.lease(c.in(ctx))
+	store, release, err := c.Leased(ctx)
 	if err != nil {
 		return false
 	}
 	defer release()
 	body := "img looks for this to know one content store from another: " + random()
 	d := oci.Describe("text/plain", []byte(body))
-	err = NewStore(c.address, c.namespace, c.conn).Put(leased, d, blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) {
+	err = store.Put(ctx, d, blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader(body)), nil
 	}))
 	if err != nil {

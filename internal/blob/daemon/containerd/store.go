@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -23,11 +24,21 @@ type Store struct {
 
 	name, namespace string
 	client          content.ContentClient
+	lease           *lease // nil when what is written need not be kept
 }
 
 // NewStore is the content store behind conn. name is for errors.
 func NewStore(name, namespace string, conn grpc.ClientConnInterface) *Store {
 	return &Store{name: "containerd " + name, namespace: namespace, client: content.NewContentClient(conn)}
+}
+
+// in says to which namespace, and under which lease, a call is made.
+func (s *Store) in(ctx context.Context) context.Context {
+	ctx = in(ctx, s.namespace)
+	if s.lease != nil {
+		ctx = metadata.AppendToOutgoingContext(ctx, "containerd-lease", s.lease.id)
+	}
+	return ctx
 }
 
 // Missing implements [blob.Sink]. A manifest of which anything is not there is missing: containerd itself may hold a part of an image.
@@ -37,6 +48,9 @@ func (s *Store) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descri
 	all.SetLimit(16)
 	for i, d := range ds {
 		all.Go(func() error {
+			if err := s.hold(grouped, d); err != nil {
+				return err
+			}
 			whole, err := s.whole(grouped, d)
 			lacks[i] = !whole
 			return err
@@ -94,7 +108,7 @@ func (s *Store) info(ctx context.Context, d oci.Descriptor) (*content.Info, erro
 	if _, err := oci.ParseDigest(string(d.Digest)); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
-	r, err := s.client.Info(in(ctx, s.namespace), &content.InfoRequest{Digest: string(d.Digest)})
+	r, err := s.client.Info(s.in(ctx), &content.InfoRequest{Digest: string(d.Digest)})
 	if err != nil {
 		return nil, s.wrap(ctx, d, err)
 	}
@@ -131,7 +145,7 @@ func (s *Store) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (
 		return io.NopCloser(eof{}), nil // containerd takes the length 0 for all of it
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stream, err := s.client.Read(in(ctx, s.namespace), &content.ReadContentRequest{Digest: string(d.Digest), Offset: offset})
+	stream, err := s.client.Read(s.in(ctx), &content.ReadContentRequest{Digest: string(d.Digest), Offset: offset})
 	if err != nil {
 		cancel()
 		return nil, s.wrap(ctx, d, err)

@@ -3,10 +3,13 @@ package containerd
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"time"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -27,17 +30,21 @@ type writer struct {
 	done   bool
 }
 
-// begin opens a write. Its error has the code AlreadyExists when the blob is there. Each write has a name of its own, so that loads at the same time do not
+// errExists is what any step of a write returns when the blob is there, perhaps by another's write meanwhile.
+var errExists = errors.New("the blob exists")
+
+// begin opens a write. Each write has a name of its own, so that loads at the same time do not
 // wait for one another.
 func (s *Store) begin(ctx context.Context, d oci.Descriptor) (*writer, error) {
 	stream, cancel := context.WithCancel(ctx)
 	w := &writer{store: s, ctx: stream, cancel: cancel, d: d, ref: "img-" + d.Digest.Encoded() + "-" + random()}
 	var err error
-	if w.stream, err = s.client.Write(in(stream, s.namespace)); err == nil {
-		err = w.send(&content.WriteContentRequest{Action: content.WriteAction_STAT})
+	if w.stream, err = s.client.Write(s.in(stream)); err != nil {
+		cancel()
+		return nil, s.wrap(ctx, d, err)
 	}
-	if err != nil {
-		w.cancel()
+	if err := w.send(&content.WriteContentRequest{Action: content.WriteAction_STAT}); err != nil {
+		cancel()
 		return nil, err
 	}
 	return w, nil
@@ -46,15 +53,18 @@ func (s *Store) begin(ctx context.Context, d oci.Descriptor) (*writer, error) {
 // send sends a message and takes the answer to it, which says how far the write is.
 func (w *writer) send(m *content.WriteContentRequest) error {
 	m.Ref, m.Total, m.Expected = w.ref, w.d.Size, string(w.d.Digest)
-	if err := w.stream.Send(m); err != nil && err != io.EOF { // at EOF, Recv says what is wrong
-		return err
+	err := w.stream.Send(m)
+	if err == nil || err == io.EOF { // at EOF, Recv says what is wrong
+		var r *content.WriteContentResponse
+		if r, err = w.stream.Recv(); err == nil {
+			w.offset = r.Offset
+			return nil
+		}
 	}
-	r, err := w.stream.Recv()
-	if err != nil {
-		return err
+	if status.Code(err) == codes.AlreadyExists {
+		return errExists
 	}
-	w.offset = r.Offset
-	return nil
+	return w.store.wrap(w.ctx, w.d, err)
 }
 
 // copy sends all bytes, unless containerd has them.
@@ -72,7 +82,7 @@ func (w *writer) copy(src blob.Source) error {
 		n, err := io.ReadFull(r, buffer)
 		if n > 0 {
 			if err := w.send(&content.WriteContentRequest{Action: content.WriteAction_WRITE, Offset: w.offset, Data: buffer[:n]}); err != nil {
-				return w.store.wrap(w.ctx, w.d, err)
+				return err
 			}
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -99,7 +109,7 @@ func (w *writer) end() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 10*time.Second)
 	defer cancel()
-	w.store.client.Abort(in(ctx, w.store.namespace), &content.AbortRequest{Ref: w.ref}) // it goes with the lease anyway
+	w.store.client.Abort(w.store.in(ctx), &content.AbortRequest{Ref: w.ref}) // it goes with the lease anyway
 }
 
 func random() string { return rand.Text()[:12] }
