@@ -73,7 +73,7 @@ func summary(dryRun bool, results []deploy.Result, from []blob.SourceTally) stri
 	}
 	parts := []string{fmt.Sprintf("%s %s", did, count(done, "image"))}
 	if all.Present.Blobs > 0 {
-		parts = append(parts, fmt.Sprintf("%s there already", count(all.Present.Blobs, "manifest")))
+		parts = append(parts, fmt.Sprintf("%d there already", all.Present.Blobs))
 	}
 	if all.Mounted.Blobs > 0 {
 		parts = append(parts, fmt.Sprintf("%s there or mounted, %s", count(all.Mounted.Blobs, "blob"), progress.Bytes(all.Mounted.Bytes)))

@@ -134,7 +134,7 @@ func (p *push) claimTag(tag string, tagged map[string]oci.Digest) error {
 	}
 	name, root := p.ref.Name()+":"+tag, p.result.Operation.Root.Digest
 	if other, ok := tagged[name]; ok && other != root {
-		return fmt.Errorf("push %s: would be both %s and %s: give the images different tags or repositories", name, other, root)
+		return fmt.Errorf("push %s: the tag %s would be both %s and %s: give the images different tags or repositories", p.ref.Name(), tag, other, root)
 	}
 	tagged[name] = root
 	return nil

@@ -93,7 +93,7 @@ func TestSecondPushMovesNothing(t *testing.T) {
 	if second := w.Bazel("run", "//:push", "--", "--registry", registry); second != first {
 		t.Errorf("the second push printed %q, the first %q", second, first)
 	}
-	if !strings.Contains(w.Stderr, "1 manifest there already") {
+	if !strings.Contains(w.Stderr, "1 there already") {
 		t.Errorf("the second push says:\n%s", w.Stderr)
 	}
 }
