@@ -102,10 +102,11 @@ func (d *demo) show(ctx context.Context, base image) error {
 
 // prepare finds or gets the tools.
 func prepare(ctx context.Context) (*demo, error) {
-	root, err := output(ctx, ".", "git", "rev-parse", "--show-toplevel")
+	module, err := output(ctx, ".", "go", "env", "GOMOD")
 	if err != nil {
 		return nil, err
 	}
+	root := filepath.Dir(module)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ type server struct {
 // startRegistry builds this project's registry and starts it on a free port, with nothing in it.
 func (d *demo) startRegistry(ctx context.Context) (*server, error) {
 	binary := filepath.Join(d.scratch, "registry")
-	if _, err := output(ctx, d.root, "go", "build", "-o", binary, "./cmd/registry"); err != nil {
+	if _, err := output(ctx, d.root, "go", "build", "-buildvcs=false", "-o", binary, "./cmd/registry"); err != nil {
 		return nil, err
 	}
 	// It outlives ctx, so that what is under way when the demo is interrupted ends in order.
