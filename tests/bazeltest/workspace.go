@@ -65,21 +65,27 @@ func copyTree(from, to string, fill func(string) string) error {
 		if err != nil {
 			return err
 		}
-		return writeFile(dst, fill(string(b)))
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return writeFile(dst, fill(string(b)), info.Mode().Perm())
 	})
 }
 
 // WriteFile writes a file of the workspace, unless it is as it should be.
 func (w *Workspace) WriteFile(name, text string) {
 	w.t.Helper()
-	Must(w.t, writeFile(filepath.Join(w.Dir, name), text))
+	path := filepath.Join(w.Dir, name)
+	Must(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	Must(w.t, writeFile(path, text, 0o644))
 }
 
-func writeFile(path, text string) error {
+func writeFile(path, text string, mode fs.FileMode) error {
 	if have, err := os.ReadFile(path); err == nil && string(have) == text {
 		return nil
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	return os.WriteFile(path, []byte(text), mode)
 }
 
 // readSources reads what the build under test is made of. Go reruns a cached test when a file that it read has changed, and
