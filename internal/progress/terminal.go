@@ -24,8 +24,8 @@ type terminal struct {
 
 // Control sequences of every terminal since the VT100.
 const (
-	up    = "\x1b[%dA"
-	clear = "\r\x1b[J" // from here to the end of the screen
+	up   = "\x1b[%dA"
+	wipe = "\r\x1b[J" // from here to the end of the screen
 )
 
 func (t *terminal) draw(active []state, done blob.Tally) {
@@ -48,9 +48,9 @@ func (t *terminal) close() {
 // home goes to where the first line is and clears what follows.
 func (t *terminal) home() string {
 	if t.lines == 0 {
-		return clear
+		return wipe
 	}
-	return fmt.Sprintf(up, t.lines) + clear
+	return fmt.Sprintf(up, t.lines) + wipe
 }
 
 func (t *terminal) text(active []state, done blob.Tally) (string, int) {
