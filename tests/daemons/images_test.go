@@ -140,7 +140,7 @@ const large = 3 << 20
 // layers others than other tests'.
 func app(t *testing.T, s *mem.Store, seed, message string) oci.Descriptor {
 	t.Helper()
-	return image(t, s, own, append(below(t, seed), gzipped(t, file{"message", 0o644, []byte(message)}))...)
+	return image(t, s, own, append(below(t, seed), gzipped(t, file{"message", 0o644, []byte(message)}, file{"of", 0o644, []byte(seed)}))...)
 }
 
 func below(t *testing.T, seed string) []layer {

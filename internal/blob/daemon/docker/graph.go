@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +32,9 @@ func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, do
 	if err != nil {
 		return err
 	}
+	if err := about.reads(parts); err != nil {
+		return err
+	}
 	id := string(parts.Config.Digest)
 	if _, err := c.inspect(ctx, id); err == nil {
 		done.Report.Present = parts.All()
@@ -45,6 +50,20 @@ func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, do
 	}
 	for _, n := range names {
 		done.Names = append(done.Names, n.Familiar())
+	}
+	return nil
+}
+
+// reads reports layers that the daemon would choke on, with a message that does not say why: before version 23, Docker reads no zstd.
+func (a about) reads(parts daemon.Parts) error {
+	major, _, _ := strings.Cut(a.version, ".")
+	if n, err := strconv.Atoi(major); err != nil || n >= 23 {
+		return nil
+	}
+	for _, l := range parts.Layers {
+		if oci.ToOCI(l.MediaType) == oci.MediaTypeLayerZstd {
+			return fmt.Errorf("layer %s is compressed with zstd, which Docker reads since version 23: compress layers with gzip", l.Digest)
+		}
 	}
 	return nil
 }
