@@ -1,171 +1,146 @@
-"""pull: a base image as a repository, by its metadata alone."""
+"""pull: an image in a registry as a repository."""
 
-load("//img/private:platforms.bzl", "format_platform")
+load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "finish", "origin", "resolve")
+load("//img/private/repo:image.bzl", "layers_of", "read_image", "write_image")
 
-visibility("//img")
-
-_INDEXES = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-]
+visibility(["//img", "//img/private/repo"])
 
 def _pull_impl(rctx):
     _check(rctx)
-    root = _fetch(rctx)
-    name = _apparent_name(rctx.name)
-    if root["mediaType"] in _INDEXES:
-        manifests = [d for d in _blob(rctx, root["digest"])["manifests"] if _is_image(d)]
-    else:
-        manifests = [root]
-    build = [_HEAD.format(bzl = rctx.attr._import_bzl)]
-    images = [_image(rctx, name, d) for d in manifests]
-    for image in images:
-        build.append(_manifest_target(image))
-    build.append(_root_target(rctx, name, root, images))
-    rctx.file("BUILD.bazel", "\n".join(build))
+    from_ = origin(
+        rctx,
+        name = rctx.name,
+        registries = registries(rctx.attr),
+        repository = rctx.attr.repository,
+        downloader = rctx.attr.downloader,
+        tool = rctx.attr._tool,
+    )
+    digest = rctx.attr.digest or resolve(from_, rctx.attr.tag)
+    image = read_image(from_, digest)
+    blobs, targets = _LAYERS[rctx.attr.layer_handling](rctx, from_, image)
+    write_image(
+        rctx,
+        name = own_name(rctx),
+        image = image,
+        pulled = struct(registries = from_.registries, repository = rctx.attr.repository, tag = rctx.attr.tag),
+        blobs = blobs,
+        import_bzl = rctx.attr._import_bzl,
+        extra = targets,
+    )
+    finish(from_)
+    return _metadata(rctx, digest)
 
 def _check(rctx):
-    if rctx.attr.layer_handling != "shallow":
-        fail("{}: layer_handling: {} is not available in this version of rules_img: use shallow".format(rctx.name, repr(rctx.attr.layer_handling)))
-    if rctx.attr.downloader != "img_tool":
-        fail("{}: downloader: {} is not available in this version of rules_img: use img_tool".format(rctx.name, repr(rctx.attr.downloader)))
-    if not rctx.attr.digest and not (rctx.attr.tag and rctx.attr.unsafe_allow_tag_without_digest):
-        fail("{}: digest: is missing: a pull is pinned by digest. To find it, set tag and unsafe_allow_tag_without_digest = True once: the digest is then printed.".format(rctx.name))
+    if rctx.attr.digest:
+        check_digest(rctx.name, "digest", rctx.attr.digest)
+    elif not rctx.attr.tag:
+        fail("{}: digest: is missing, and so is tag: a pull is pinned by digest".format(rctx.name))
+    elif not rctx.attr.unsafe_allow_tag_without_digest:
+        fail("{}: digest: is missing: a pull is pinned by digest. To find it, set unsafe_allow_tag_without_digest = True once: the digest of {} is then printed.".format(rctx.name, repr(rctx.attr.tag)))
 
-def _registries(rctx):
-    return rctx.attr.registries or [rctx.attr.registry or "index.docker.io"]
+def _no_layers(_rctx, _from, _image):
+    return {}, ""
 
-def _fetch(rctx):
-    """Copies manifests and configs below blobs/ and returns the descriptor of the root."""
-    args = ["pull", "--shallow", "--out", str(rctx.path(".")), "--repository", rctx.attr.repository]
-    for r in _registries(rctx):
-        args += ["--registry", r]
-    args += ["--digest", rctx.attr.digest] if rctx.attr.digest else ["--tag", rctx.attr.tag]
-    home = rctx.path(rctx.attr._tool).dirname
-    tool = home.get_child("img.exe") if rctx.os.name.lower().startswith("windows") else home.get_child("img")
-    rctx.report_progress("pulling manifests of " + rctx.attr.repository)
-    pulled = rctx.execute([tool] + args, timeout = 600)
-    if pulled.return_code:
-        fail("{}: {}".format(rctx.name, pulled.stderr.strip()))
-    root = json.decode(pulled.stdout)
+def _eager_layers(_rctx, from_, image):
+    layers = layers_of(image)
+    fetch_blobs(from_, layers)
+    return {d["digest"]: blob_path(d["digest"]) for d in layers}, ""
+
+def _lazy_layers(rctx, from_, image):
+    layers = layers_of(image)
+    targets = ["load(\"%s\", \"blob\")\n" % rctx.attr._blob_bzl]
+    targets += [blob_target(d, "layer-" + d["digest"].split(":")[1], from_.registries, from_.repository) for d in layers]
+    return {d["digest"]: ":layer-" + d["digest"].split(":")[1] for d in layers}, "\n".join(targets)
+
+_LAYERS = {"eager": _eager_layers, "lazy": _lazy_layers, "shallow": _no_layers}
+
+def blob_target(descriptor, name, registries, repository):
+    """The text of a target that pulls a layer when a build asks for it.
+
+    Args:
+      descriptor: (dict) of the layer.
+      name: (str) of the target.
+      registries: (list of str) hosts.
+      repository: (str) repository in each of them.
+
+    Returns:
+      (str) for a BUILD file that loads blob.
+    """
+    return "blob(\n    name = %r,\n    digest = %r,\n    registries = %r,\n    repository = %r,\n    bytes = %r,\n)\n" % (
+        name,
+        descriptor["digest"],
+        registries,
+        repository,
+        str(descriptor["size"]),
+    )
+
+def registries(attr):
+    """The hosts to ask, in their order.
+
+    Args:
+      attr: of a rule or tag with PLACE_ATTRS.
+
+    Returns:
+      list of str, never empty; an empty string is Docker Hub.
+    """
+    return attr.registries or [attr.registry or "index.docker.io"]
+
+def own_name(rctx):
+    """The name that the user gave to the repository, out of Bazel's canonical one."""
+    return getattr(rctx, "original_name", None) or rctx.name.split("~")[-1].split("+")[-1]
+
+def _metadata(rctx, digest):
+    """Tells Bazel whether the repository would be the same another time; tells people how to make it so."""
     if not rctx.attr.digest:
         # buildifier: disable=print
-        print("{}: pin it with digest = \"{}\"".format(rctx.name, root["digest"]))
-    return root
+        print("{}: {} is now {}: pin it with digest = \"{}\"".format(rctx.name, rctx.attr.tag, digest, digest))
+    if not hasattr(rctx, "repo_metadata"):  # Bazel 8.3
+        return None
+    if rctx.attr.digest:
+        return rctx.repo_metadata(reproducible = True)
+    return rctx.repo_metadata(attrs_for_reproducibility = {
+        "digest": digest,
+        "name": own_name(rctx),
+        "registries": rctx.attr.registries,
+        "registry": rctx.attr.registry,
+        "repository": rctx.attr.repository,
+        "tag": rctx.attr.tag,
+    })
 
-def _blob_path(digest):
-    return "blobs/" + digest.replace(":", "/")
+# Where an image is: what the repository rules and the tags of the extension share.
+PLACE_ATTRS = {
+    "registries": attr.string_list(
+        doc = "Hosts that have the image, in the order to ask them, instead of `registry`. The next is asked when one does not deliver, for whatever reason.",
+    ),
+    "registry": attr.string(
+        doc = "Host, or host:port, of the registry. Empty: Docker Hub.",
+    ),
+    "repository": attr.string(
+        doc = "Repository in the registry, such as `library/ubuntu`.",
+        mandatory = True,
+    ),
+}
 
-def _blob(rctx, digest):
-    return json.decode(rctx.read(_blob_path(digest)))
-
-def _is_image(descriptor):
-    """Leaves out the attestations that builders put beside images."""
-    platform = descriptor.get("platform", {})
-    return (platform.get("os"), platform.get("architecture")) != ("unknown", "unknown")
-
-def _image(rctx, name, descriptor):
-    """Writes the metadata files of one platform's image and returns what its target says."""
-    digest = descriptor["digest"]
-    if descriptor["mediaType"] in _INDEXES:
-        fail("{}: {} is an index inside an index, which this version of rules_img does not read".format(rctx.name, digest))
-    manifest = _blob(rctx, digest)
-    config = _blob(rctx, manifest["config"]["digest"])
-    hexa = digest.split(":")[1]
-    platform = {k: config[k] for k in ["os", "architecture", "variant"] if config.get(k)}
-    described = dict(descriptor)
-    described.setdefault("platform", platform)
-    rctx.file("descriptors/%s.json" % hexa, json.encode(described))
-    layers = []
-    for i, layer in enumerate(manifest["layers"]):
-        path = "layers/%s-%d.json" % (hexa, i)
-        rctx.file(path, json.encode(_layer(name, layer, config["rootfs"]["diff_ids"][i])))
-        layers.append((path, layer["mediaType"], layer["digest"]))
-    return struct(
-        target = "manifest-" + hexa,
-        manifest = _blob_path(digest),
-        config = _blob_path(manifest["config"]["digest"]),
-        descriptor = "descriptors/%s.json" % hexa,
-        layers = layers,
-        os = platform.get("os", "linux"),
-        architecture = platform.get("architecture", "amd64"),
-        variant = platform.get("variant", ""),
-    )
-
-def _layer(name, descriptor, diff_id):
-    fields = {
-        "name": "%s@%s" % (name, descriptor["digest"]),
-        "mediaType": descriptor["mediaType"],
-        "digest": descriptor["digest"],
-        "size": descriptor["size"],
-        "diff_id": diff_id,
-    }
-    if descriptor.get("annotations"):
-        fields["annotations"] = descriptor["annotations"]
-    return fields
-
-_HEAD = """# Made by the repository rule pull.
-load("{bzl}", "imported_index", "imported_manifest")
-
-package(default_visibility = ["//visibility:public"])
-"""
-
-def _manifest_target(image):
-    return """imported_manifest(
-    name = {name},
-    architecture = {architecture},
-    config = {config},
-    descriptor = {descriptor},
-    layer_digests = {digests},
-    layer_media_types = {types},
-    layers = {layers},
-    manifest = {manifest},
-    os = {os},
-    variant = {variant},
+LAYER_HANDLING = attr.string(
+    default = "shallow",
+    values = ["shallow", "eager", "lazy"],
+    doc = """What becomes of the layers. `shallow`: they stay where they are, and a push mounts or copies them from there. `eager`: they are fetched with the
+manifests. `lazy`: a build action (mnemonic `ImgBlob`) pulls one when something asks for it.""",
 )
-""".format(
-        name = repr(image.target),
-        architecture = repr(image.architecture),
-        config = repr(image.config),
-        descriptor = repr(image.descriptor),
-        digests = [d.split(":")[1] for _, _, d in image.layers],
-        layers = [path for path, _, _ in image.layers],
-        types = [t for _, t, _ in image.layers],
-        manifest = repr(image.manifest),
-        os = repr(image.os),
-        variant = repr(image.variant),
-    )
 
-def _root_target(rctx, name, root, images):
-    if not images:
-        fail("{}: {} holds no image for any platform".format(rctx.name, root["digest"]))
-    rctx.report_progress(", ".join([format_platform(i) for i in images]))
-    return """imported_index(
-    name = {name},
-    digest = {digest},
-    index = {index},
-    manifests = {manifests},
-    registries = {registries},
-    repository = {repository},
-    tag = {tag},
+DOWNLOADER = attr.string(
+    default = "img_tool",
+    values = ["img_tool", "bazel"],
+    doc = """What fetches from the registry. `bazel`: Bazel's own downloader, with its flags, its configuration and its remote cache; the img tool gets it the
+permission (tokens, Docker's credentials). Both read and fill Bazel's repository cache.""",
 )
-""".format(
-        name = repr(name),
-        digest = repr(root["digest"]),
-        index = repr(_blob_path(root["digest"])) if root["mediaType"] in _INDEXES else None,
-        manifests = [":" + i.target for i in images],
-        registries = _registries(rctx),
-        repository = repr(rctx.attr.repository),
-        tag = repr(rctx.attr.tag),
-    )
 
-def _apparent_name(name):
-    """The name that the user gave, out of Bazel's canonical one."""
-    return name.split("~")[-1].split("+")[-1]
+# The host's img tool.
+TOOL = attr.label(default = "@rules_img_tool_host//:BUILD.bazel")
 
 pull = repository_rule(
     implementation = _pull_impl,
-    doc = """Makes an image in a registry usable as a `base`, by its manifests and configs alone: its layers stay where they are.
+    doc = """Makes an image in a registry usable as a `base`. Without more, only its manifests and configs are fetched.
 
 ```starlark
 pull = use_repo_rule("@rules_img//img:pull.bzl", "pull")
@@ -179,40 +154,26 @@ pull(
 )
 ```
 
-Then `base = "@ubuntu"`. Credentials come from `$REGISTRY_AUTH_FILE`, Docker's config, or Podman's `auth.json`.
+Then `base = "@ubuntu"`. The default target is compatible with the platforms that the image has: for others, Bazel skips what stands on it, or
+says which there are. Attestations that builders put beside the images of an index are ignored.
+
+Credentials come from `$REGISTRY_AUTH_FILE`, Docker's config (credential stores and helpers included) or Podman's `auth.json`. Blobs that are in
+Bazel's repository cache are not fetched again.
 """,
-    attrs = {
+    attrs = PLACE_ATTRS | {
         "digest": attr.string(
             doc = "Digest of the manifest or index, `sha256:…`.",
         ),
-        "downloader": attr.string(
-            default = "img_tool",
-            values = ["img_tool", "bazel"],
-            doc = "What contacts the registry.",
-        ),
-        "layer_handling": attr.string(
-            default = "shallow",
-            values = ["shallow", "eager", "lazy"],
-            doc = "`shallow`: manifests and configs only.",
-        ),
-        "registries": attr.string_list(
-            doc = "Hosts that have the image, in the order to try them, instead of `registry`.",
-        ),
-        "registry": attr.string(
-            doc = "Host of the registry. Empty: Docker Hub.",
-        ),
-        "repository": attr.string(
-            doc = "Repository in the registry, such as `library/ubuntu`.",
-            mandatory = True,
-        ),
+        "downloader": DOWNLOADER,
+        "layer_handling": LAYER_HANDLING,
         "tag": attr.string(
             doc = "Tag that the digest belongs to, for people and for annotations.",
         ),
         "unsafe_allow_tag_without_digest": attr.bool(
             doc = "Take whatever the tag names today. The build is then not reproducible; the digest to pin is printed.",
         ),
+        "_blob_bzl": attr.label(default = "//img/private/rules:blob.bzl"),
         "_import_bzl": attr.label(default = "//img/private/rules:import.bzl"),
-        "_tool": attr.label(default = "@rules_img_tool_host//:BUILD.bazel"),
+        "_tool": TOOL,
     },
-    environ = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME", "SSL_CERT_FILE"],
 )

@@ -22,8 +22,8 @@ func (r *Repository) Authorize(ctx context.Context) (Grant, error) {
 		access: access{repository: r.name},
 		what:   "permission to pull",
 	}
-	// A registry without this page, or whose token is good for the repository alone, has said all the same what it wants.
-	resp, err := r.host.do(ctx, r.host.pulls, req, http.StatusOK, http.StatusNotFound, http.StatusForbidden)
+	// A registry without this page has said all the same that it wants nothing.
+	resp, err := r.host.do(ctx, r.host.pulls, req, http.StatusOK, http.StatusNotFound)
 	if err != nil {
 		return Grant{}, err
 	}

@@ -1,0 +1,3 @@
+"""The names of what is pulled. The tests write it."""
+
+BASES = []
