@@ -10,7 +10,9 @@ require (
 	github.com/opencontainers/go-digest v1.0.0
 	github.com/opencontainers/image-spec v1.1.1
 	github.com/rogpeppe/go-internal v1.14.1
+	golang.org/x/crypto v0.55.0
 	golang.org/x/sync v0.22.0
+	lukechampine.com/blake3 v1.4.1
 	golang.org/x/term v0.45.0
 	google.golang.org/grpc v1.79.0
 	google.golang.org/protobuf v1.36.10
@@ -22,6 +24,7 @@ require (
 	github.com/containerd/ttrpc v1.2.5 // indirect
 	github.com/docker/cli v29.7.2+incompatible // indirect
 	github.com/docker/docker-credential-helpers v0.9.3 // indirect
+	github.com/klauspost/cpuid/v2 v2.0.9 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect

@@ -7,6 +7,8 @@ import (
 
 // The encoder's profile. These numbers are part of the format: changing one changes the bytes of every layer.
 const (
+	profileVersion = 1
+
 	minFrame  = 512 << 10 // no cut before this, but at a large file
 	maxFrame  = 2 << 20   // no frame is longer
 	largeFile = 1 << 20   // begins and ends a frame, and is cut by its content

@@ -7,12 +7,11 @@
 package layer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -23,6 +22,8 @@ type Options struct {
 	Level int
 	// Jobs is how many compressors run; 0 is one for each CPU. It changes no byte.
 	Jobs int
+	// Cache keeps compressed frames from one layer to the next; nil is none. It changes no byte.
+	Cache *framecache.Cache
 }
 
 // Result describes what was written.
@@ -39,7 +40,7 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Result
 	if err != nil {
 		return Result{}, err
 	}
-	p := newPipeline(w, e, cmp.Or(o.Jobs, runtime.GOMAXPROCS(0)))
+	p := newPipeline(w, e, o)
 	err = p.run(ctx, func(ctx context.Context, f *framer) (err error) {
 		p.layout.Members, err = writeEntries(ctx, f, entries, e.index)
 		return err
@@ -55,6 +56,7 @@ type encoding struct {
 	compressor func() (compressor, error) // makes one for each worker
 	index      indexer                    // nil when the layer has none
 	plain      bool                       // the blob is the tar stream
+	profile    string                     // for the cache: names how frames are compressed; empty when they are not to be kept
 }
 
 // encoding checks the level.
@@ -66,12 +68,17 @@ func (o Options) encoding() (encoding, error) {
 		if o.Level < -1 || o.Level > 9 {
 			return encoding{}, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)
 		}
-		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level) }}, nil
+		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level) }, profile: o.profile()}, nil
 	case Zstd:
 		if o.Level < 1 || o.Level > 4 {
 			return encoding{}, fmt.Errorf("zstd has no level %d: want 1 to 4", o.Level)
 		}
-		return encoding{compressor: func() (compressor, error) { return newZstd(o.Level) }}, nil
+		return encoding{compressor: func() (compressor, error) { return newZstd(o.Level) }, profile: o.profile()}, nil
 	}
 	return encoding{}, fmt.Errorf("%q is not a format of layers", o.Format)
+}
+
+// profile changes with the bytes of compressed frames: with the version of the compressors too.
+func (o Options) profile() string {
+	return fmt.Sprintf("%s %d, profile %d", o.Format, o.Level, profileVersion)
 }

@@ -10,17 +10,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -286,6 +290,139 @@ func TestOtherToolsReadLayers(t *testing.T) {
 		must(t, os.WriteFile(path, b, 0o600))
 		if out, err := exec.Command(row.test[0], append(row.test[1:], path)...).CombinedOutput(); err != nil || strings.Contains(string(out), "warning") {
 			t.Errorf("%v %s: %v\n%s", row.test, name, err, out)
+		}
+	}
+}
+
+// TestTheCacheChangesNoByte writes layers with a cache that is empty, full, half deleted, corrupt and gone.
+func TestTheCacheChangesNoByte(t *testing.T) {
+	c := corpus(t)
+	dir := t.TempDir()
+	cache, err := framecache.Open(dir, framecache.DefaultLimit)
+	must(t, err)
+	spoil := func(some func(i int, path string) error) func() {
+		return func() {
+			i := 0
+			must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+				if err != nil || !d.Type().IsRegular() {
+					return err
+				}
+				i++
+				return some(i, path)
+			}))
+		}
+	}
+	for _, name := range []string{"gzip 1", "zstd 1", "none"} {
+		want, wantResult := write(t, c, everyOption()[name])
+		for _, state := range []struct {
+			name    string
+			prepare func()
+		}{
+			{"empty", func() {}},
+			{"full", func() {}},
+			{"half deleted", spoil(func(i int, path string) error {
+				if i%2 == 0 {
+					return nil
+				}
+				return os.Remove(path)
+			})},
+			{"corrupt", spoil(func(i int, path string) error {
+				return os.WriteFile(path, []byte("these are not the bytes of a frame"), 0o600)
+			})},
+			{"gone", func() { must(t, os.RemoveAll(dir)) }},
+		} {
+			state.prepare()
+			o := everyOption()[name]
+			o.Cache = cache
+			got, result := write(t, c, o)
+			if !bytes.Equal(got, want) || result != wantResult {
+				t.Errorf("%s with a cache that is %s: other bytes", name, state.name)
+			}
+		}
+	}
+}
+
+// TestTheCacheSavesCompression counts what is compressed when nothing changed: nothing.
+func TestTheCacheSavesCompression(t *testing.T) {
+	c := corpus(t)
+	cache, err := framecache.Open(t.TempDir(), framecache.DefaultLimit)
+	must(t, err)
+	entries, err := c.Entries()
+	must(t, err)
+	compressed := func() int64 {
+		e, err := Options{Format: Gzip, Level: 1}.encoding()
+		must(t, err)
+		var n atomic.Int64
+		inner := e.compressor
+		e.compressor = func() (compressor, error) {
+			c, err := inner()
+			return counting{c, &n}, err
+		}
+		p := newPipeline(io.Discard, e, Options{Cache: cache})
+		must(t, p.run(context.Background(), func(ctx context.Context, f *framer) error {
+			_, err := writeEntries(ctx, f, entries, nil)
+			return err
+		}))
+		return n.Load()
+	}
+	if cold, warm := compressed(), compressed(); cold < 4<<20 || warm > 2<<20 { // the noise is never kept
+		t.Errorf("%d bytes were compressed at first and %d afterwards", cold, warm)
+	}
+}
+
+type counting struct {
+	compressor
+	n *atomic.Int64
+}
+
+func (c counting) frame(to, raw []byte) ([]byte, error) {
+	c.n.Add(int64(len(raw)))
+	return c.compressor.frame(to, raw)
+}
+
+// TestHeadersAreThoseOfArchiveTar compares the headers that are written here with those of the library, byte by byte.
+func TestHeadersAreThoseOfArchiveTar(t *testing.T) {
+	long := strings.Repeat("d", 60)
+	names := []string{
+		"a", "a/b", "ünïcode", "new\nline", "-dash", strings.Repeat("x", 99), strings.Repeat("x", 100), strings.Repeat("x", 101),
+		long + "/" + long, long + "/" + long + "/" + long + "/" + long, long + "/" + long + "/" + long + "/" + long + "/" + long,
+		strings.Repeat("p", 155) + "/" + strings.Repeat("n", 100), strings.Repeat("p", 156) + "/n", long + "/" + strings.Repeat("n", 101), "del\x7f", "",
+	}
+	for _, name := range names {
+		for _, kind := range []Kind{File, Symlink, Directory, Link, CharDevice, BlockDevice, Pipe} {
+			for _, change := range []func(*Entry){
+				func(*Entry) {},
+				func(e *Entry) { e.Size, e.Kind = 1<<33-1, File },
+				func(e *Entry) { e.Size, e.Kind = 1<<33, File },
+				func(e *Entry) { e.UID, e.GID = 1<<21-1, 1<<21-1 },
+				func(e *Entry) { e.UID = 1 << 21 },
+				func(e *Entry) { e.Mode = 0o7777 },
+				func(e *Entry) { e.Uname, e.Gname = strings.Repeat("u", 32), "g" },
+				func(e *Entry) { e.Uname = strings.Repeat("u", 33) },
+				func(e *Entry) { e.Gname = "grüppe" },
+				func(e *Entry) { e.Mtime = time.Time{} },
+				func(e *Entry) { e.Mtime = time.Unix(-1, 0) },
+				func(e *Entry) { e.Mtime = time.Unix(1<<33-1, 0) },
+				func(e *Entry) { e.Mtime = time.Unix(1<<33, 0) },
+				func(e *Entry) { e.Mtime = time.Unix(5, 7) },
+				func(e *Entry) { e.PAXRecords = map[string]string{"SCHILY.xattr.user.a": "b"} },
+				func(e *Entry) { e.Target, e.Kind = strings.Repeat("t", 100), Symlink },
+				func(e *Entry) { e.Target, e.Kind = strings.Repeat("t", 101), Symlink },
+				func(e *Entry) { e.Target, e.Kind = "../ü", Symlink },
+				func(e *Entry) { e.Major, e.Minor, e.Kind = 1<<21-1, 3, CharDevice },
+			} {
+				e := &Entry{Path: name, Kind: kind, Metadata: Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
+				change(e)
+				var want bytes.Buffer
+				if err := tar.NewWriter(&want).WriteHeader(e.header()); err != nil {
+					continue
+				}
+				var h headers
+				got, err := h.header(e)
+				if err != nil || !bytes.Equal(got, want.Bytes()) {
+					t.Fatalf("%+v: %v\ngot  %q\nwant %q", e, err, got, want.Bytes())
+				}
+			}
 		}
 	}
 }

@@ -1,14 +1,17 @@
 package layer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -33,7 +36,9 @@ type pipeline struct {
 	w       io.Writer
 	make    func() (compressor, error)
 	jobs    int
-	index   indexer // may be nil
+	index   indexer           // may be nil
+	cache   *framecache.Cache // may be nil
+	profile string            // all that decides on the bytes of a compressed frame but its raw ones
 	free    chan *frame
 	work    chan *frame
 	raw     chan *frame
@@ -46,10 +51,11 @@ type pipeline struct {
 	layout    Map
 }
 
-func newPipeline(w io.Writer, e encoding, jobs int) *pipeline {
+func newPipeline(w io.Writer, e encoding, o Options) *pipeline {
+	jobs := cmp.Or(o.Jobs, runtime.GOMAXPROCS(0))
 	frames := jobs + jobs/2 + 3
 	p := &pipeline{
-		w: w, make: e.compressor, jobs: jobs, index: e.index, diff: sha256.New(),
+		w: w, make: e.compressor, jobs: jobs, index: e.index, cache: o.Cache, profile: e.profile, diff: sha256.New(),
 		free: make(chan *frame, frames), work: make(chan *frame, frames), raw: make(chan *frame, frames), ordered: make(chan *frame, frames),
 	}
 	if !e.plain {
@@ -110,7 +116,7 @@ func (p *pipeline) compress(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := f.compress(c); err != nil {
+		if err := p.frame(f, c); err != nil {
 			return fmt.Errorf("compress: %w", err)
 		}
 		close(f.compressed)
@@ -118,14 +124,26 @@ func (p *pipeline) compress(ctx context.Context) error {
 	return nil
 }
 
-func (f *frame) compress(c compressor) (err error) {
+// frame compresses a frame, or takes it out of the cache.
+func (p *pipeline) frame(f *frame, c compressor) (err error) {
 	if c.checks() {
 		f.crc = crcOf(f.raw)
 	}
 	for _, k := range f.chunks {
 		k.Digest = oci.DigestOf(f.raw[k.Inner : k.Inner+k.Size])
 	}
-	f.out, err = c.frame(f.out, f.raw)
+	if p.cache == nil || p.profile == "" || incompressible(f.raw) {
+		f.out, err = c.frame(f.out, f.raw)
+		return err
+	}
+	key := framecache.KeyOf(p.profile, f.raw)
+	var found bool
+	if f.out, found = p.cache.Get(key, f.out); found {
+		return nil
+	}
+	if f.out, err = c.frame(f.out, f.raw); err == nil {
+		p.cache.Put(key, f.out)
+	}
 	return err
 }
 
@@ -183,7 +201,7 @@ func (p *pipeline) end(c compressor) error {
 			return err
 		}
 		last := &frame{raw: b}
-		if err := last.compress(c); err != nil {
+		if err := p.frame(last, c); err != nil {
 			return err
 		}
 		p.diff.Write(b)

@@ -1,10 +1,8 @@
 package layer
 
 import (
-	"cmp"
 	"context"
 	"io"
-	"runtime"
 )
 
 // Stream takes a tar archive that exists, byte for byte.
@@ -16,7 +14,7 @@ func WriteStream(ctx context.Context, w io.Writer, o Options, fill func(context.
 	if err != nil {
 		return Result{}, err
 	}
-	p := newPipeline(w, e, cmp.Or(o.Jobs, runtime.GOMAXPROCS(0)))
+	p := newPipeline(w, e, o)
 	if err := p.run(ctx, func(ctx context.Context, f *framer) error { return fill(ctx, &Stream{f}) }); err != nil {
 		return Result{}, err
 	}
