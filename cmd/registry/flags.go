@@ -19,6 +19,11 @@ type options struct {
 	blobStore      string
 	dir            string
 
+	tlsCert, tlsKey     string
+	htpasswd, tokenFile string
+	issueTokens         bool
+	tokenRealm          string
+
 	maxManifest, maxBlob bytes
 	maxUploads           int
 	uploadAge            time.Duration
@@ -32,7 +37,13 @@ func parseFlags(p process) (options, error) {
 	flags.SetOutput(p.Stderr)
 	flags.StringVar(&o.address, "address", "127.0.0.1", "`address` to listen on")
 	flags.IntVar(&o.port, "port", 8080, "`port` to listen on; 0 is any that is free")
-	flags.BoolVar(&o.insecureListen, "insecure-listen", false, "listen beyond loopback although anybody there may read and write everything")
+	flags.BoolVar(&o.insecureListen, "insecure-listen", false, "listen beyond loopback without TLS or authentication: anybody there may read and write everything")
+	flags.StringVar(&o.tlsCert, "tls-cert", "", "`file` with the certificate and those that lead to its root, in PEM; serves HTTPS")
+	flags.StringVar(&o.tlsKey, "tls-key", "", "`file` with the key of the certificate")
+	flags.StringVar(&o.htpasswd, "htpasswd", "", "`file` of users and their bcrypt hashes, as made by htpasswd -B; only they may come in")
+	flags.StringVar(&o.tokenFile, "token-file", "", "`file` of bearer tokens, one a line; who has one may come in, also with it as a password")
+	flags.BoolVar(&o.issueTokens, "issue-tokens", false, "tell clients to get a bearer token at /token, with their name and password, and to use that")
+	flags.StringVar(&o.tokenRealm, "token-realm", "", "`URL` of /token as clients see it, when another server is between")
 	flags.StringVar(&o.blobStore, "blob-store", "dir", "where blobs are kept; so far only `dir`")
 	flags.StringVar(&o.dir, "dir", "", "`directory` that keeps everything")
 	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB, GiB")
@@ -58,12 +69,20 @@ func (o options) check(rest []string) error {
 		return errors.New("want --dir DIRECTORY, which keeps everything")
 	case o.port < 0 || o.port > 65535:
 		return fmt.Errorf("--port=%d: is none", o.port)
-	case !o.insecureListen && !isLoopback(o.address):
-		return fmt.Errorf("--address=%s: is reachable from outside, where anybody could then read and write everything: "+
-			"listen on 127.0.0.1, or say --insecure-listen if that is meant", o.address)
+	case (o.tlsCert == "") != (o.tlsKey == ""):
+		return errors.New("want --tls-cert and --tls-key together")
+	case (o.issueTokens || o.tokenRealm != "") && !o.authenticates():
+		return errors.New("--issue-tokens and --token-realm: want --htpasswd or --token-file too, for who may have one")
+	case o.tokenRealm != "" && !o.issueTokens:
+		return errors.New("--token-realm: want --issue-tokens too")
+	case !o.insecureListen && !isLoopback(o.address) && (o.tlsCert == "" || !o.authenticates()):
+		return fmt.Errorf("--address=%s is reachable from outside, where anybody could then read and write everything: add --tls-cert and "+
+			"--tls-key, and --htpasswd or --token-file; or listen on 127.0.0.1; or say --insecure-listen if that is meant", o.address)
 	}
 	return nil
 }
+
+func (o options) authenticates() bool { return o.htpasswd != "" || o.tokenFile != "" }
 
 func isLoopback(address string) bool {
 	ip := net.ParseIP(address)

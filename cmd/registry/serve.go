@@ -33,13 +33,35 @@ func run(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
+	server, err := o.server(s, log)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", o.listen())
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(p.Stdout, listener.Addr())
-	handler := registry.New(registry.Options{Store: s, ManifestSize: int64(o.maxManifest), Stall: o.stall, Log: log})
-	return o.serve(ctx, listener, handler, s, log)
+	return o.serve(ctx, server, listener, s, log)
+}
+
+func (o options) server(s *store.Store, log *slog.Logger) (*http.Server, error) {
+	handler, err := o.handler(registry.Options{Store: s, ManifestSize: int64(o.maxManifest), Stall: o.stall, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	secure, err := o.tls()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Server{
+		Handler:           handler,
+		TLSConfig:         secure,
+		ReadHeaderTimeout: min(o.stall, 10*time.Second),
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}, nil
 }
 
 func (o options) level() slog.Level {
@@ -49,17 +71,14 @@ func (o options) level() slog.Level {
 	return slog.LevelInfo
 }
 
-func (o options) serve(ctx context.Context, listener net.Listener, handler http.Handler, s *store.Store, log *slog.Logger) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: min(o.stall, 10*time.Second),
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+func (o options) serve(ctx context.Context, server *http.Server, listener net.Listener, s *store.Store, log *slog.Logger) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

@@ -15,6 +15,7 @@ func timeFor(bytes int64) time.Duration { return time.Duration(bytes) * time.Sec
 type recorder struct {
 	http.ResponseWriter
 	stall   time.Duration
+	who     string // sends the request, where that is asked
 	status  int
 	written int64
 }

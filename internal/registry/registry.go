@@ -22,8 +22,17 @@ type Options struct {
 	ManifestSize int64
 	// Stall is how long a request or a response may stand still before it is cut; 0 is a minute.
 	Stall time.Duration
+	// Gate says who may come in; nil lets everybody in.
+	Gate Gate
 	// Log gets a line for each request; nil is no log.
 	Log *slog.Logger
+}
+
+// Gate lets requests in. It must not read their bodies.
+type Gate interface {
+	// Admit returns the name of who sends the request. If it does not know, it returns a challenge, which tells the client how to
+	// show who it is.
+	Admit(r *http.Request) (who, challenge string)
 }
 
 // Registry is the [http.Handler] of a registry.
@@ -52,7 +61,10 @@ func (s *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.log(r, recorded, started, err)
 }
 
-func (s *Registry) serve(w http.ResponseWriter, r *http.Request) error {
+func (s *Registry) serve(w *recorder, r *http.Request) error {
+	if err := s.admit(w, r); err != nil {
+		return err
+	}
 	to, ok := parsePath(r.URL.Path)
 	if !ok {
 		return &problem{http.StatusNotFound, "NAME_UNKNOWN", "there is nothing at this path"}
@@ -71,6 +83,19 @@ func (s *Registry) serve(w http.ResponseWriter, r *http.Request) error {
 	return handle(c)
 }
 
+func (s *Registry) admit(w *recorder, r *http.Request) error {
+	if s.Gate == nil {
+		return nil
+	}
+	who, challenge := s.Gate.Admit(r)
+	if challenge == "" {
+		w.who = who
+		return nil
+	}
+	w.Header().Set("Www-Authenticate", challenge)
+	return &problem{http.StatusUnauthorized, "UNAUTHORIZED", "want a name and password, or a token, that is known here"}
+}
+
 // call is one request to one repository.
 type call struct {
 	*Registry
@@ -82,6 +107,9 @@ type call struct {
 
 func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err error) {
 	level, args := slog.LevelInfo, []any{"status", w.status, "bytes", w.written, "took", time.Since(started), "from", r.RemoteAddr}
+	if w.who != "" {
+		args = append(args, "user", w.who)
+	}
 	if err != nil {
 		args = append(args, "error", err)
 	}

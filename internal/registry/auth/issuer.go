@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tokenPath is where tokens are issued.
+const tokenPath = "/token"
+
+// lifetime is how long an issued token is good for: longer than a client takes between asking and pushing, since clients ask again.
+const lifetime = 5 * time.Minute
+
+// Issuer makes and checks tokens that say who has them and for how long. They are good for this process only.
+type Issuer struct {
+	key [32]byte
+	now func() time.Time
+}
+
+// NewIssuer returns an issuer with a key of its own. now is the clock.
+func NewIssuer(now func() time.Time) *Issuer {
+	i := &Issuer{now: now}
+	rand.Read(i.key[:])
+	return i
+}
+
+// issue makes a token: the name, the second in which it ends, and a signature of both.
+func (i *Issuer) issue(who string) string {
+	claim := base64.RawURLEncoding.EncodeToString([]byte(who)) + "." + strconv.FormatInt(i.now().Add(lifetime).Unix(), 10)
+	return claim + "." + i.sign(claim)
+}
+
+// check returns whose token it is. No issuer has issued none.
+func (i *Issuer) check(token string) (who string, ok bool) {
+	cut := strings.LastIndexByte(token, '.')
+	if i == nil || cut < 0 || !hmac.Equal([]byte(i.sign(token[:cut])), []byte(token[cut+1:])) {
+		return "", false
+	}
+	name, until, _ := strings.Cut(token[:cut], ".")
+	end, err := strconv.ParseInt(until, 10, 64)
+	if err != nil || i.now().Unix() >= end {
+		return "", false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(name)
+	return string(b), err == nil
+}
+
+func (i *Issuer) sign(claim string) string {
+	h := hmac.New(sha256.New, i.key[:])
+	h.Write([]byte(claim))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// With returns next with the token endpoint beside it, if the gate has an issuer: whoever logs in there gets a token.
+func (g *Gate) With(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.Issuer == nil || r.URL.Path != tokenPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		g.token(w, r)
+	})
+}
+
+func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "want GET with a name and a password", http.StatusMethodNotAllowed)
+		return
+	}
+	who, ok := g.login(r)
+	if !ok {
+		w.Header().Set("Www-Authenticate", `Basic realm="registry"`)
+		http.Error(w, "want a name and a password that are known here", http.StatusUnauthorized)
+		return
+	}
+	token := g.Issuer.issue(who)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(map[string]any{
+		"token": token, "access_token": token, "expires_in": int(lifetime.Seconds()), "issued_at": g.Issuer.now().UTC().Format(time.RFC3339),
+	})
+}
