@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path"
@@ -94,11 +95,11 @@ func (in *layerInput) write(ctx context.Context, h request.Layer) error {
 	if err != nil {
 		return err
 	}
-	result, err := writeBlob(ctx, in.blob, entries, o)
+	result, err := writeBlob(in.blob, func(w io.Writer) (layer.Result, error) { return layer.Write(ctx, w, entries, o) })
 	if err != nil {
 		return err
 	}
-	return in.writeMetadata(h, result)
+	return writeLayerMetadata(in.metadata, h.Name, result, h.Annotations, in.annotations)
 }
 
 func layerOptions(h request.Layer) (o layer.Options, err error) {
@@ -120,14 +121,14 @@ func layerOptions(h request.Layer) (o layer.Options, err error) {
 }
 
 // writeBlob writes beside the place and renames, so that nothing half-written is ever there.
-func writeBlob(ctx context.Context, path string, entries []layer.Entry, o layer.Options) (result layer.Result, err error) {
+func writeBlob(path string, write func(io.Writer) (layer.Result, error)) (result layer.Result, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".layer-*")
 	if err != nil {
 		return result, err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if result, err = layer.Write(ctx, f, entries, o); err != nil {
+	if result, err = write(f); err != nil {
 		return result, err
 	}
 	if err := f.Chmod(0o644); err != nil {
@@ -139,22 +140,22 @@ func writeBlob(ctx context.Context, path string, entries []layer.Entry, o layer.
 	return result, os.Rename(f.Name(), path)
 }
 
-func (in *layerInput) writeMetadata(h request.Layer, r layer.Result) error {
-	annotations := maps.Clone(h.Annotations)
-	if annotations == nil {
-		annotations = map[string]string{}
+// writeLayerMetadata writes what rules and verbs know of a layer. Later annotations win over earlier ones.
+func writeLayerMetadata(path, name string, r layer.Result, annotations ...map[string]string) error {
+	merged := map[string]string{}
+	for _, a := range annotations {
+		maps.Copy(merged, a)
 	}
-	maps.Copy(annotations, in.annotations)
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(manifest.Layer{
-		Name: h.Name, MediaType: r.MediaType, Digest: r.Digest, Size: r.Size, DiffID: r.DiffID, Annotations: annotations,
+		Name: name, MediaType: r.MediaType, Digest: r.Digest, Size: r.Size, DiffID: r.DiffID, Annotations: merged,
 	})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(in.metadata, b.Bytes(), 0o644)
+	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
 func attributes(m request.Metadata) layer.Attributes {

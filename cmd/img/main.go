@@ -31,6 +31,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"layer", "make a layer: img layer @REQUEST", runLayer},
+		{"layer-from-tar", "make a layer of an archive: img layer-from-tar @REQUEST", runLayerFromTar},
 		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest},
 		{"index", "make an index of manifests: img index @REQUEST", runIndex},
 		{"layout", "write an image as files: img layout @REQUEST", runLayout},

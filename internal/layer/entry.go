@@ -21,8 +21,8 @@ type Entry struct {
 	// Path is relative, clean, with slashes.
 	Path string
 	Kind Kind
-	// From is the file with the content of a File, which begins at Offset. A Symlink that has one is a file that Bazel declares as
-	// a symlink, and may be replaced by what it leads to.
+	// From is the file with the content of a File. It is all of it, or the part that begins at an Offset that is not 0. A Symlink that
+	// has one is a file that Bazel declares as a symlink, and may be replaced by what it leads to.
 	From   string
 	Offset int64
 	// Size is the content's, in bytes.

@@ -23,6 +23,10 @@ var requests = []struct {
 		_, err := request.ReadLayer(bytes.NewReader(b), ignore[request.LayerRecord])
 		return err
 	}},
+	{"layer_from_tar", "ImgLayerFromTar", "//tests/layer_from_tar:everything", func(b []byte) error {
+		_, err := request.ReadLayerFromTar(bytes.NewReader(b), ignore[request.FileRecord])
+		return err
+	}},
 	{"manifest", "ImgManifest", "//tests/manifest:everything", func(b []byte) error {
 		_, err := request.ReadManifest(bytes.NewReader(b), ignore[request.FileRecord])
 		return err

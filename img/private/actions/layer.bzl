@@ -1,10 +1,9 @@
 """The action ImgLayer: files in, one layer and its metadata out. The verb is `img layer`."""
 
+load("//img/private:compression.bzl", "EXTENSION")
 load("//img/private:request.bzl", "empty_records", "plain_record", "record", "request", "runfile_records", "runfile_symlink_records")
 
 visibility("//img/private/rules/...")
-
-_EXTENSION = {"gzip": ".tgz", "none": ".tar", "zstd": ".tar.zst"}
 
 def layer_action(
         ctx,
@@ -44,7 +43,7 @@ def layer_action(
     Returns:
       struct(blob, metadata): the two Files it declared.
     """
-    blob = ctx.actions.declare_file(ctx.label.name + _EXTENSION[compress])
+    blob = ctx.actions.declare_file(ctx.label.name + EXTENSION[compress])
     metadata = ctx.actions.declare_file(ctx.label.name + ".metadata.json")
     args = request(
         ctx,

@@ -1,22 +1,12 @@
 """image_layer: files of a build become one layer of an image."""
 
+load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "level")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private/actions:layer.bzl", "layer_action")
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
 visibility("//img")
-
-_MEDIA_TYPE = {
-    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
-    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
-}
-
-# What `auto` means for each compilation mode: quick while one edits, small for a release.
-_LEVEL = {
-    "gzip": {"dbg": "default", "fastbuild": "1", "opt": "9"},
-    "zstd": {"dbg": "default", "fastbuild": "1", "opt": "4"},
-}
 
 def _image_layer_impl(ctx):
     compress = auto(ctx.attr.compress, ctx.attr._compress)
@@ -27,7 +17,7 @@ def _image_layer_impl(ctx):
         contents = [_content(ctx, path, target) for path, target in ctx.attr.srcs.items()],
         symlinks = ctx.attr.symlinks,
         compress = compress,
-        level = _level(ctx, compress),
+        level = level(ctx, compress),
         jobs = ctx.attr._jobs[BuildSettingInfo].value,
         estargz = estargz,
         create_parents = auto(ctx.attr.create_parent_directories, ctx.attr._parents) == "enabled",
@@ -40,12 +30,8 @@ def _image_layer_impl(ctx):
     return [
         DefaultInfo(files = depset([made.blob])),
         OutputGroupInfo(layer = depset([made.blob]), metadata = depset([made.metadata])),
-        LayerInfo(blob = made.blob, metadata = made.metadata, media_type = _MEDIA_TYPE[compress], estargz = estargz),
+        LayerInfo(blob = made.blob, metadata = made.metadata, media_type = MEDIA_TYPE[compress], estargz = estargz),
     ]
-
-def _level(ctx, compress):
-    level = ctx.attr._level[BuildSettingInfo].value
-    return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
 
 def _metadata(ctx, attribute, text):
     value = json.decode(text, default = None)
@@ -157,13 +143,9 @@ ends in `/` is a directory to put things in.""",
             values = ["auto", "full", "deduplicate_symlink"],
             doc = "`deduplicate_symlink`: a tree artifact that is identical to an earlier one becomes a relative symlink to it. `auto` is the setting `layer_tree_artifact_handling`.",
         ),
-        "_compress": setting("compress"),
-        "_estargz": setting("estargz"),
-        "_jobs": setting("compression_jobs"),
-        "_level": setting("compression_level"),
         "_parents": setting("create_parent_directories"),
         "_trees": setting("layer_tree_artifact_handling"),
-    },
+    } | COMPRESSION_ATTRS,
     provides = [LayerInfo],
     toolchains = ["//img:toolchain_type"],
 )

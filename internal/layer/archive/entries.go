@@ -125,6 +125,12 @@ func (t *taker) content(s *scanner, h *tar.Header, e *layer.Entry) error {
 	if isSparse(h) && h.Size > t.sparse {
 		return fmt.Errorf("is a sparse file of %d bytes: written out in full, it must not be larger than %d", h.Size, t.sparse)
 	}
+	if t.spooled == 0 { // what begins at 0 is a whole file
+		if _, err := t.spool.Write([]byte{0}); err != nil {
+			return err
+		}
+		t.spooled++
+	}
 	e.From, e.Offset = t.spool.Name(), t.spooled
 	if err := s.content(t.spool); err != nil {
 		return err

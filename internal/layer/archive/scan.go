@@ -87,6 +87,7 @@ func (s *scanner) wrong(at int64, err error) error {
 	what := err.Error()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
+		at = s.raw.n
 		what = "the archive ends here: it is truncated, or a size in it is wrong"
 	case errors.Is(err, tar.ErrHeader):
 		what = "is no header of a tar archive"

@@ -33,7 +33,7 @@ func TestWrongArchivesAreErrorsThatSayWhere(t *testing.T) {
 	}{
 		"empty":                         {nil, "is empty: want a tar archive"},
 		"no archive":                    {[]byte(strings.Repeat("text ", 300)), "byte 0: is no header of a tar archive"},
-		"cut in a header":               {plain[:1200], `byte 1024: the archive ends here: it is truncated, or a size in it is wrong (after the header of "a")`},
+		"cut in a header":               {plain[:1200], `byte 1200: the archive ends here: it is truncated, or a size in it is wrong (after the header of "a")`},
 		"cut in a content":              {plain[:2000], `the archive ends here: it is truncated, or a size in it is wrong (after the header of "b")`},
 		"cut before its end":            {plain[:len(plain)-1024], "byte 3584: the archive ends without the two empty blocks"},
 		"a header that was hit":         {flip(plain, 1024+10), `byte 1024: is no header of a tar archive (after the header of "a")`},

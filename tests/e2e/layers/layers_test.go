@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ import (
 
 func TestEveryInput(t *testing.T) {
 	w := newWorkspace(t)
-	sandboxed := listings(t, w.build("--spawn_strategy=sandboxed"))
+	sandboxed := listings(t, build(t, w, "--spawn_strategy=sandboxed"))
 	bazeltest.Golden(t, "layers.txt", sandboxed)
 	for way, flags := range map[string][]string{
 		// Another number of jobs changes the request, so that the action runs again.
@@ -29,7 +30,7 @@ func TestEveryInput(t *testing.T) {
 		"sandboxed, with mapped paths": {"--spawn_strategy=sandboxed", "--experimental_output_paths=strip"},
 	} {
 		t.Run(way, func(t *testing.T) {
-			if d := cmp.Diff(sandboxed, listings(t, w.build(flags...))); d != "" {
+			if d := cmp.Diff(sandboxed, listings(t, build(t, w, flags...))); d != "" {
 				t.Errorf("layers (-sandboxed +now):\n%s", d)
 			}
 		})
@@ -39,14 +40,37 @@ func TestEveryInput(t *testing.T) {
 func TestLayersThatCannotBe(t *testing.T) {
 	w := newWorkspace(t)
 	for target, want := range map[string]string{
-		"//:bad_key":    `a/../../b": leaves the root of the image`,
-		"//:bad_parent": "path /a/b: the file source/hello.txt, lies below /a, which is no directory: the file bazel-out/",
-		"//:bad_twice":  "path /a: is given twice: the file bazel-out/",
+		"//:bad_key":     `a/../../b": leaves the root of the image`,
+		"//:bad_parent":  "path /a/b: the file source/hello.txt, lies below /a, which is no directory: the file bazel-out/",
+		"//:bad_twice":   "path /a: is given twice: the file bazel-out/",
+		"//:bad_archive": `broken.tar: byte 514: the archive ends here: it is truncated, or a size in it is wrong (after the header of "one")`,
 	} {
-		if _, err := w.tryBazel("build", target); err == nil || !strings.Contains(w.stderr, want) {
-			t.Errorf("%s: %v: the message does not say %q:\n%s", target, err, want, w.stderr)
+		if message := w.Fails("build", target); !strings.Contains(message, want) {
+			t.Errorf("%s: the message does not say %q:\n%s", target, want, message)
 		}
 	}
+}
+
+// newWorkspace replaces a path on whatever machine this is.
+func newWorkspace(t *testing.T) *bazeltest.Workspace {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	bazeltest.Must(t, err)
+	return bazeltest.NewWorkspace(t, "workspace", "layers", "/elsewhere/on/this/machine", filepath.Join(cache, "rules_img", "e2e", "layers"))
+}
+
+// build builds every layer and returns the blobs: by name, their paths.
+func build(t *testing.T, w *bazeltest.Workspace, flags ...string) map[string]string {
+	t.Helper()
+	w.Bazel("build", append([]string{"//..."}, flags...)...)
+	root := strings.TrimSpace(w.Bazel("info", "execution_root"))
+	query := `kind("(image_layer|layer_from_tar) rule", //...) except attr("tags", "manual", //...)`
+	blobs := map[string]string{}
+	for _, file := range strings.Fields(w.Bazel("cquery", append([]string{"--output=files", query}, flags...)...)) {
+		name, _, _ := strings.Cut(filepath.Base(file), ".")
+		blobs[name] = filepath.Join(root, file)
+	}
+	return blobs
 }
 
 func listings(t *testing.T, blobs map[string]string) string {
@@ -108,9 +132,9 @@ func read(t *testing.T, path string) []member {
 		if err == io.EOF {
 			return all
 		}
-		must(t, err)
+		bazeltest.Must(t, err)
 		content, err := io.ReadAll(r)
-		must(t, err)
+		bazeltest.Must(t, err)
 		all = append(all, member{h, string(content)})
 	}
 }
@@ -118,16 +142,16 @@ func read(t *testing.T, path string) []member {
 func decompressed(t *testing.T, path string) io.Reader {
 	t.Helper()
 	f, err := os.Open(path)
-	must(t, err)
+	bazeltest.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	switch {
 	case strings.HasSuffix(path, ".tgz"), strings.HasSuffix(path, ".gz"):
 		z, err := gzip.NewReader(f)
-		must(t, err)
+		bazeltest.Must(t, err)
 		return z
 	case strings.HasSuffix(path, ".zst"):
 		z, err := zstd.NewReader(f)
-		must(t, err)
+		bazeltest.Must(t, err)
 		t.Cleanup(z.Close)
 		return z
 	}

@@ -70,3 +70,14 @@ program = rule(
     },
     executable = True,
 )
+
+def _archive_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.run_shell(outputs = [out], command = "out=$PWD/$1 && mkdir work && cd work && " + ctx.attr.make, arguments = [out.path])
+    return [DefaultInfo(files = depset([out]))]
+
+archive = rule(
+    implementation = _archive_impl,
+    doc = "An archive, made by commands that write $out.",
+    attrs = {"make": attr.string()},
+)

@@ -1,0 +1,58 @@
+"""The action ImgLayerFromTar: an archive in, a layer and its metadata out. The verb is `img layer-from-tar`."""
+
+load("//img/private:compression.bzl", "EXTENSION")
+load("//img/private:request.bzl", "record", "request")
+
+visibility("//img/private/rules/...")
+
+def layer_from_tar_action(ctx, *, tool, src, source, compress, level, jobs, estargz, optimize, media_type, annotations):
+    """Declares the action that makes a layer of an archive, or only describes it when nothing about it changes.
+
+    Args:
+      ctx: the rule's context.
+      tool: (toolchain info) the img tool.
+      src: (File) the archive.
+      source: (str) its compression: gzip, zstd or none.
+      compress: (str) the layer's.
+      level: (str) of the compressor.
+      jobs: (str) how many compressors run.
+      estargz: (bool) whether the layer can be mounted lazily.
+      optimize: (bool) whether the archive is written anew.
+      media_type: (str) of the layer, or empty.
+      annotations: (dict) of the layer's descriptor.
+
+    Returns:
+      struct(blob, metadata): the blob is src when nothing changes.
+    """
+    metadata = ctx.actions.declare_file(ctx.label.name + ".metadata.json")
+    args = request(
+        ctx,
+        "layer-from-tar",
+        name = str(ctx.label),
+        source = source,
+        compress = compress,
+        level = level,
+        jobs = jobs,
+        estargz = estargz,
+        optimize = optimize,
+        media_type = media_type or None,
+        annotations = annotations or None,
+    )
+    record(args, "source", [src])
+    record(args, "metadata", [metadata])
+    blob, outputs = src, [metadata]
+    if compress != source or estargz or optimize:
+        blob = ctx.actions.declare_file(ctx.label.name + EXTENSION[compress])
+        record(args, "blob", [blob])
+        outputs.append(blob)
+    ctx.actions.run(
+        executable = tool.tool_exe,
+        arguments = ["layer-from-tar", args],
+        inputs = [src],
+        outputs = outputs,
+        mnemonic = "ImgLayerFromTar",
+        progress_message = "Making layer %{label} of an archive",
+        toolchain = "//img:toolchain_type",
+        execution_requirements = {"supports-path-mapping": "1"},
+    )
+    return struct(blob = blob, metadata = metadata)

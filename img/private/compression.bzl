@@ -1,0 +1,46 @@
+"""Compressions of layers: their names, media types, files and levels."""
+
+load("//img/private:settings.bzl", "setting")
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+
+visibility("//img/private/...")
+
+MEDIA_TYPE = {
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "none": "application/vnd.oci.image.layer.v1.tar",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+
+EXTENSION = {
+    "gzip": ".tgz",
+    "none": ".tar",
+    "zstd": ".tar.zst",
+}
+
+# What `auto` means for each compilation mode: quick while one edits, small for a release.
+_LEVEL = {
+    "gzip": {"dbg": "default", "fastbuild": "1", "opt": "9"},
+    "none": {"dbg": "default", "fastbuild": "default", "opt": "default"},
+    "zstd": {"dbg": "default", "fastbuild": "1", "opt": "4"},
+}
+
+# Attributes of a rule that compresses.
+COMPRESSION_ATTRS = {
+    "_compress": setting("compress"),
+    "_estargz": setting("estargz"),
+    "_jobs": setting("compression_jobs"),
+    "_level": setting("compression_level"),
+}
+
+def level(ctx, compress):
+    """The level that a layer is compressed with.
+
+    Args:
+      ctx: context of a rule with COMPRESSION_ATTRS.
+      compress: (str) gzip, zstd or none.
+
+    Returns:
+      (str) a name or a number.
+    """
+    level = ctx.attr._level[BuildSettingInfo].value
+    return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
