@@ -27,7 +27,7 @@ func (d *deployment) report(ctx context.Context, results []deploy.Result) error 
 			return err
 		}
 	}
-	if !d.quiet {
+	if !d.quiet && len(failed) < len(results) {
 		fmt.Fprintln(d.Stderr, "img:", summary(d.dryRun, results, d.moved.Tallys()))
 	}
 	switch {
