@@ -89,10 +89,11 @@ func add(found map[string]*pkg, file string) error {
 	return nil
 }
 
-// exceptions are the packages whose very promise is a directory of blobs: they are built on that adapter.
+// exceptions are the packages that are built on an adapter because their very promise is: a directory of blobs, or what another daemon keeps.
 var exceptions = map[string]string{
-	"internal/layout":         "internal/blob/dir", // an OCI layout is a directory of blobs with an index
-	"internal/registry/store": "internal/blob/dir", // a registry's durability is the directory's
+	"internal/blob/daemon/docker": "internal/blob/daemon/containerd", // Docker may keep its images in one
+	"internal/layout":             "internal/blob/dir",               // an OCI layout is a directory of blobs with an index
+	"internal/registry/store":     "internal/blob/dir",               // a registry's durability is the directory's
 }
 
 // mayImport is the law of directions: cmd → adapters → blob → oci, cmd → domain → blob, oci.

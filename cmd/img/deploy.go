@@ -63,6 +63,7 @@ type deployment struct {
 	registries registries
 	display    *progress.Display
 	moved      blob.Counter
+	notes      notes
 }
 
 func (d *deployment) run(ctx context.Context) error {
@@ -75,9 +76,13 @@ func (d *deployment) run(ctx context.Context) error {
 	}
 	kinds := map[string]deploy.Kind{
 		deploy.KindPush: d.push(source),
+		deploy.KindLoad: d.load(source),
 	}
 	var results []deploy.Result
 	d.display.During(ctx, func(ctx context.Context) { results = deploy.Run(ctx, d.plan.Operations, kinds) })
+	if !d.quiet {
+		d.notes.print(d.Stderr)
+	}
 	return d.report(ctx, results)
 }
 

@@ -110,7 +110,7 @@ func TestDockerThatIsPodman(t *testing.T) {
 	if _, err := c.Load(t.Context(), im); err == nil || !strings.Contains(err.Error(), "podman") {
 		t.Errorf("error is %v; want it to say that it is Podman", err)
 	}
-	c.Podman = podman.Socket(d.socket())
+	c.Podman = func(socket string) daemon.Daemon { return podman.Socket(socket) }
 	load(t, c, im)
 	wantRuns(t, d, "as-docker", "as docker")
 }

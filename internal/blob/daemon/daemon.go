@@ -27,6 +27,32 @@ type Image struct {
 	Names []Name
 	// Platforms are those of an index to load.
 	Platforms Platforms
+	// Watch, if not nil, decorates the sink that the blobs go into, to show progress.
+	Watch func(blob.Sink) blob.Sink
+	// Dry asks what is there and changes nothing. The report then says what would be moved.
+	Dry bool
+}
+
+// Into is the sink to, as the image wants it.
+func (im Image) Into(to blob.Sink) blob.Sink {
+	if im.Dry {
+		return dry{to}
+	}
+	if im.Watch != nil {
+		return im.Watch(to)
+	}
+	return to
+}
+
+// dry is a sink that nothing is put into. What would be sent is opened, which makes [blob.Copy] count it as moved, but not read.
+type dry struct{ blob.Sink }
+
+func (dry) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
+	r, err := src.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	return r.Close()
 }
 
 // Loaded is what a daemon holds now.

@@ -13,8 +13,9 @@ import (
 
 // Archive is a load by archive: what to write for a daemon that has a part of the image already.
 type Archive struct {
-	Image  layout.Image
-	Source blob.Source
+	// Image is what is loaded, and Layout how the archive has it: the image, or the manifest of one platform, by its names.
+	Image  Image
+	Layout layout.Image
 	// Missing says what the daemon lacks, as [blob.Sink] has it; nil is all of it.
 	Missing func(context.Context, ...oci.Descriptor) ([]oci.Descriptor, error)
 	// Leave is as in blob.CopyOptions.
@@ -25,6 +26,9 @@ type Archive struct {
 
 // Send streams the archive through load and reports what was in it. load may leave the end unread, as some loaders do with the padding of a tar.
 func (a Archive) Send(ctx context.Context, load func(context.Context, io.Reader) error) (blob.Report, error) {
+	if a.Image.Dry {
+		return a.write(ctx, io.Discard)
+	}
 	var report blob.Report
 	var written error
 	r, w := io.Pipe()
@@ -45,11 +49,11 @@ func (a Archive) Send(ctx context.Context, load func(context.Context, io.Reader)
 func (a Archive) write(ctx context.Context, w io.Writer) (blob.Report, error) {
 	archive := layout.NewArchive(w)
 	archive.OnlyLayout = a.OnlyLayout
-	report, err := blob.Copy(ctx, partial{archive, a.Missing}, a.Source, blob.CopyOptions{Jobs: 1, Leave: a.Leave}, a.Image.Root)
-	if err != nil {
+	report, err := blob.Copy(ctx, a.Image.Into(partial{archive, a.Missing}), a.Image.Source, blob.CopyOptions{Jobs: 1, Leave: a.Leave}, a.Layout.Root)
+	if err != nil || a.Image.Dry {
 		return report, err
 	}
-	return report, archive.Close(a.Image)
+	return report, archive.Close(a.Layout)
 }
 
 // partial is an archive that leaves out what its receiver has.

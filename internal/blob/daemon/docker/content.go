@@ -31,6 +31,9 @@ func (c *Client) loadContainerd(ctx context.Context, im daemon.Image, about abou
 		}
 		loaded.Daemon, loaded.Names = done.Daemon, familiar(im.Names)
 		*done = loaded
+		if im.Dry {
+			return nil
+		}
 		return c.shows(ctx, im.Root)
 	}
 	return c.sendContent(ctx, im, about, store, done)
@@ -44,15 +47,15 @@ func (c *Client) sendContent(ctx context.Context, im daemon.Image, about about, 
 	}
 	done.Root, done.Names = im.Root, familiar(im.Names)
 	store.Leave = choice.Leave
-	archive := daemon.Archive{Image: layout.Image{Root: im.Root}, Source: im.Source, Missing: store.Missing, Leave: choice.Leave, OnlyLayout: true}
+	archive := daemon.Archive{Image: im, Layout: layout.Image{Root: im.Root}, Missing: store.Missing, Leave: choice.Leave, OnlyLayout: true}
 	for _, n := range im.Names {
-		archive.Image.Names = append(archive.Image.Names, n.Full())
+		archive.Layout.Names = append(archive.Layout.Names, n.Full())
 	}
 	if _, err := store.Missing(ctx, im.Root); err != nil {
 		done.Notes = append(done.Notes, fmt.Sprintf("sent all of the image, since Docker did not say what it has: %v", err))
 		archive.Missing, archive.OnlyLayout = nil, false
 	}
-	if done.Report, err = archive.Send(ctx, c.load); err != nil {
+	if done.Report, err = archive.Send(ctx, c.load); err != nil || im.Dry {
 		return err
 	}
 	return c.shows(ctx, im.Root)

@@ -25,8 +25,8 @@ type Client struct {
 	Containerd []string
 	// OnlyAPI keeps away from containerd's socket.
 	OnlyAPI bool
-	// Podman loads into a daemon that speaks Docker's API and turns out to be Podman; nil is an error.
-	Podman daemon.Daemon
+	// Podman opens a Podman by its socket, for a daemon that speaks Docker's API and turns out to be one; nil is an error.
+	Podman func(socket string) daemon.Daemon
 
 	host host
 	http *http.Client
@@ -40,8 +40,8 @@ func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, erro
 	}
 	done := daemon.Loaded{Daemon: about.String()}
 	switch {
-	case about.podman && c.Podman != nil:
-		return c.Podman.Load(ctx, im)
+	case about.podman && c.Podman != nil && c.host.local():
+		return c.Podman(c.host.address).Load(ctx, im)
 	case about.podman:
 		return done, fmt.Errorf("docker %s: is Podman: load with --daemon podman", c.host)
 	case about.containerd:

@@ -38,11 +38,14 @@ func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, do
 	id := string(parts.Config.Digest)
 	if _, err := c.inspect(ctx, id); err == nil {
 		done.Report.Present = parts.All()
+		if im.Dry {
+			return nil
+		}
 		return c.tagAll(ctx, id, names, done)
 	} else if !errors.Is(err, blob.ErrNotFound) {
 		return err
 	}
-	if err := c.sendGraph(ctx, im, parts, names, done); err != nil {
+	if err := c.sendGraph(ctx, im, parts, names, done); err != nil || im.Dry {
 		return err
 	}
 	if _, err := c.inspect(ctx, id); err != nil {
@@ -80,9 +83,9 @@ func (c *Client) tagAll(ctx context.Context, id string, names []daemon.Name, don
 
 // sendGraph sends the archive without the layers that are there, or all of it when the daemon does not take that.
 func (c *Client) sendGraph(ctx context.Context, im daemon.Image, parts daemon.Parts, names []daemon.Name, done *daemon.Loaded) (err error) {
-	archive := daemon.Archive{Image: layout.Image{Root: parts.Manifest}, Source: im.Source}
+	archive := daemon.Archive{Image: im, Layout: layout.Image{Root: parts.Manifest}}
 	for _, n := range names {
-		archive.Image.Names = append(archive.Image.Names, n.Full())
+		archive.Layout.Names = append(archive.Layout.Names, n.Full())
 	}
 	have, err := c.chain(ctx, parts.DiffIDs)
 	if err != nil {

@@ -41,9 +41,9 @@ func (l Loader) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error
 	if len(choice.Manifests) == 1 {
 		done.Root = choice.Manifests[0]
 	}
-	archive := daemon.Archive{Image: layout.Image{Root: done.Root}, Source: im.Source, Leave: choice.Leave}
+	archive := daemon.Archive{Image: im, Layout: layout.Image{Root: done.Root}, Leave: choice.Leave}
 	for _, n := range im.Names {
-		archive.Image.Names = append(archive.Image.Names, n.Full())
+		archive.Layout.Names = append(archive.Layout.Names, n.Full())
 		done.Names = append(done.Names, n.Familiar())
 	}
 	done.Report, err = archive.Send(ctx, l.run)

@@ -108,6 +108,9 @@ func (c *Client) load(ctx context.Context, im daemon.Image, own oci.Platform, do
 	} else if err := c.send(ctx, im, parts, there, done); err != nil {
 		return err
 	}
+	if im.Dry {
+		return nil
+	}
 	for _, n := range names {
 		if err := c.podman.tag(ctx, parts.Config.Digest.Encoded(), n); err != nil {
 			return err
@@ -119,7 +122,7 @@ func (c *Client) load(ctx context.Context, im daemon.Image, own oci.Platform, do
 
 // send sends the archive without the layers that are there, or all of it when Podman does not find them.
 func (c *Client) send(ctx context.Context, im daemon.Image, parts daemon.Parts, there []image, done *daemon.Loaded) (err error) {
-	archive := daemon.Archive{Image: layout.Image{Root: parts.Manifest}, Source: im.Source, OnlyLayout: true}
+	archive := daemon.Archive{Image: im, Layout: layout.Image{Root: parts.Manifest}, OnlyLayout: true}
 	if have := known(there, parts); len(have) > 0 {
 		archive.Missing = daemon.Without(have, nil)
 		if done.Report, err = archive.Send(ctx, c.podman.load); err == nil || ctx.Err() != nil {
