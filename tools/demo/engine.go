@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // container is the name under which the image runs, so that it can be removed.
@@ -48,17 +50,32 @@ var engines = []engine{
 	},
 }
 
-// startInEngine starts the image where a container engine is at hand, and asks the registry inside for /v2/.
+// startInEngine starts the image where a container engine is at hand, and asks the registry inside for /v2/. Where several are, one that
+// can is enough.
 func startInEngine(ctx context.Context, reference string) error {
-	if runtime.GOOS == "linux" {
-		for _, e := range engines {
-			if e.do(ctx, e.works, reference) == nil {
-				return e.try(ctx, reference)
-			}
+	var failed error
+	for _, e := range engines {
+		if runtime.GOOS != "linux" || !e.answers(ctx) {
+			continue
 		}
+		err := e.try(ctx, reference)
+		if err == nil {
+			say("%s started the image, and the registry inside answered /v2/", e.name)
+			return nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", e.name, err))
 	}
-	say("neither Podman nor Docker nor containerd answers on this machine: the image was not started")
-	return nil
+	if failed == nil {
+		say("neither Podman nor Docker nor containerd answers on this machine: the image was not started")
+	}
+	return failed
+}
+
+// answers reports whether the engine can be used, soon enough.
+func (e engine) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return e.do(ctx, e.works, "") == nil
 }
 
 // try leaves neither container nor image behind.
@@ -79,7 +96,6 @@ func (e engine) try(ctx context.Context, reference string) error {
 	if err := ask(ctx, s.address); err != nil {
 		return fmt.Errorf("the registry in the image: %w", err)
 	}
-	say("%s started the image, and the registry inside answered /v2/", e.name)
 	return nil
 }
 
