@@ -44,3 +44,26 @@ def level(ctx, compress):
     """
     level = ctx.attr._level[BuildSettingInfo].value
     return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
+
+# Archives by the end of their names, and how they are compressed.
+ARCHIVES = {
+    ".tar": "none",
+    ".tar.gz": "gzip",
+    ".tar.zst": "zstd",
+    ".tgz": "gzip",
+    ".tzst": "zstd",
+}
+
+def archive_compression(file):
+    """How an archive is compressed.
+
+    Args:
+      file: (File).
+
+    Returns:
+      (str|None) gzip, zstd or none; None when the name is not that of an archive.
+    """
+    for end, compression in ARCHIVES.items():
+        if file.basename.endswith(end):
+            return compression
+    return None

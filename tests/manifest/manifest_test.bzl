@@ -32,6 +32,14 @@ def _reads_metadata_only_impl(ctx):
 
 reads_metadata_only_test = analysistest.make(_reads_metadata_only_impl)
 
+def _layers_impl(ctx):
+    env = analysistest.begin(ctx)
+    info = analysistest.target_under_test(env)[ImageManifestInfo]
+    asserts.equals(env, ctx.attr.blobs, [l.blob.basename for l in info.layers])
+    return analysistest.end(env)
+
+layers_test = analysistest.make(_layers_impl, attrs = {"blobs": attr.string_list()})
+
 def _status_inputs_impl(ctx):
     env = analysistest.begin(ctx)
     inputs = names(action(env, "ImgManifest").inputs)

@@ -5,12 +5,26 @@ load("//img/private:request.bzl", "record", "request")
 
 visibility("//img/private/rules/...")
 
-def layer_from_tar_action(ctx, *, tool, src, source, compress, level, jobs, estargz, optimize, media_type, annotations):
+def layer_from_tar_action(
+        ctx,
+        *,
+        tool,
+        name,
+        src,
+        source,
+        compress,
+        level = "default",
+        jobs = "auto",
+        estargz = False,
+        optimize = False,
+        media_type = "",
+        annotations = {}):
     """Declares the action that makes a layer of an archive, or only describes it when nothing about it changes.
 
     Args:
       ctx: the rule's context.
       tool: (toolchain info) the img tool.
+      name: (str) the outputs' names begin with it.
       src: (File) the archive.
       source: (str) its compression: gzip, zstd or none.
       compress: (str) the layer's.
@@ -24,7 +38,7 @@ def layer_from_tar_action(ctx, *, tool, src, source, compress, level, jobs, esta
     Returns:
       struct(blob, metadata): the blob is src when nothing changes.
     """
-    metadata = ctx.actions.declare_file(ctx.label.name + ".metadata.json")
+    metadata = ctx.actions.declare_file(name + ".metadata.json")
     args = request(
         ctx,
         "layer-from-tar",
@@ -42,7 +56,7 @@ def layer_from_tar_action(ctx, *, tool, src, source, compress, level, jobs, esta
     record(args, "metadata", [metadata])
     blob, outputs = src, [metadata]
     if compress != source or estargz or optimize:
-        blob = ctx.actions.declare_file(ctx.label.name + EXTENSION[compress])
+        blob = ctx.actions.declare_file(name + EXTENSION[compress])
         record(args, "blob", [blob])
         outputs.append(blob)
     ctx.actions.run(

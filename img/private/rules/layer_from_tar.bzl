@@ -1,6 +1,6 @@
 """layer_from_tar: an archive that exists becomes one layer of an image."""
 
-load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "level")
+load("//img/private:compression.bzl", "ARCHIVES", "COMPRESSION_ATTRS", "MEDIA_TYPE", "archive_compression", "level")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto")
 load("//img/private/actions:layer_from_tar.bzl", "layer_from_tar_action")
@@ -8,22 +8,14 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
 visibility("//img")
 
-# Compression by the end of the file's name.
-_SOURCE = {
-    ".tar": "none",
-    ".tar.gz": "gzip",
-    ".tar.zst": "zstd",
-    ".tgz": "gzip",
-    ".tzst": "zstd",
-}
-
 def _layer_from_tar_impl(ctx):
-    source = _source(ctx.file.src)
+    source = archive_compression(ctx.file.src)
     estargz = auto(ctx.attr.estargz, ctx.attr._estargz) == "enabled"
     compress = _compress(ctx, source, estargz)
     made = layer_from_tar_action(
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],
+        name = ctx.label.name,
         src = ctx.file.src,
         source = source,
         compress = compress,
@@ -49,10 +41,6 @@ def _layer_from_tar_impl(ctx):
             estargz = estargz,
         ),
     ]
-
-def _source(file):
-    # The attribute lets no other names in.
-    return [compression for end, compression in _SOURCE.items() if file.basename.endswith(end)][0]
 
 def _compress(ctx, source, estargz):
     """What the attribute stands for: auto keeps the source's own compression unless the archive is written anew."""
@@ -103,7 +91,7 @@ layer_from_tar(
             doc = "Whether the archive is written anew, smaller.",
         ),
         "src": attr.label(
-            allow_single_file = _SOURCE.keys(),
+            allow_single_file = ARCHIVES.keys(),
             mandatory = True,
             doc = "The archive. The end of its name says how it is compressed.",
         ),

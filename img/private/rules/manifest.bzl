@@ -1,11 +1,13 @@
 """image_manifest: layers on a base become an image for one platform."""
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
+load("//img/private:compression.bzl", "ARCHIVES", "MEDIA_TYPE", "archive_compression")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo", "PullInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:target_platform.bzl", "TargetPlatformInfo")
 load("//img/private:transitions.bzl", "one_platform")
+load("//img/private/actions:layer_from_tar.bzl", "layer_from_tar_action")
 load("//img/private/actions:layout.bzl", "layout_groups")
 load("//img/private/actions:manifest.bzl", "manifest_action")
 
@@ -21,7 +23,7 @@ def _image_manifest_impl(ctx):
         variant = wanted.variant or (base.variant if base else ""),
     )
     pull = only_pull(ctx.attr.base)
-    layers = [_layer(ctx, target) for target in ctx.attr.layers]
+    layers = [layer for target in ctx.attr.layers for layer in _layers(ctx, target)]
     tool = ctx.toolchains["//img:toolchain_type"]
     made = manifest_action(
         ctx,
@@ -71,10 +73,30 @@ def _image_manifest_impl(ctx):
         image,
     ] + ([pull] if pull else [])
 
-def _layer(ctx, target):
+def _layers(ctx, target):
+    """The layer that a target is, or those that its archives are as they stand."""
     if LayerInfo in target:
-        return target[LayerInfo]
-    fail("{}: layers: {} is no layer: wrap it in image_layer(srcs = {{...}})".format(ctx.label, target.label))
+        return [target[LayerInfo]]
+    files = target[DefaultInfo].files.to_list()
+    if not files or [f for f in files if not archive_compression(f)]:
+        fail("{}: layers: {} is neither a layer nor made of archives ({}): wrap it in image_layer(srcs = {{...}})".format(
+            ctx.label,
+            target.label,
+            ", ".join(ARCHIVES.keys()),
+        ))
+    return [_layer_from_tar(ctx, f) for f in files]
+
+def _layer_from_tar(ctx, file):
+    compression = archive_compression(file)
+    made = layer_from_tar_action(
+        ctx,
+        tool = ctx.toolchains["//img:toolchain_type"],
+        name = "{}.layers/{}".format(ctx.label.name, file.short_path.removeprefix("../")),
+        src = file,
+        source = compression,
+        compress = compression,
+    )
+    return LayerInfo(blob = made.blob, metadata = made.metadata, media_type = MEDIA_TYPE[compression], estargz = False)
 
 def _base_files(base, pull):
     if not base:
@@ -140,7 +162,7 @@ Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `o
         ),
         "layers": attr.label_list(
             allow_files = True,
-            doc = "Layers on top of the base, lowest first.",
+            doc = "Layers on top of the base, lowest first: `image_layer`, `layer_from_tar`, or anything whose default outputs are tar archives, which become layers as they are.",
         ),
         "platform": attr.label(
             doc = "Platform to build for, whatever `--platforms` says.",
