@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,50 @@ func TestKill(t *testing.T) {
 	checkAcknowledged(t, s.host, p.done)
 }
 
+// Two processes may share a directory: each sees at once what the other did, and neither harms what the other is doing.
+func TestTwoProcessesShareADirectory(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such locks")
+	}
+	root := t.TempDir()
+	one, two := start(t, "--dir", root, "--quiet"), start(t, "--dir", root, "--quiet")
+	p, q := &pushers{t: t, host: one.host, done: map[string]string{}}, &pushers{t: t, host: two.host, done: map[string]string{}}
+	p.start(0) // the same repositories and tags
+	q.start(0)
+	p.waitForOne()
+	q.waitForOne()
+	for n := range 5 {
+		tag := fmt.Sprintf("round0/deleted:v%d", n)
+		if err := p.push(tag, 1000); err != nil {
+			t.Fatal(err)
+		}
+		remove(t, two.host+"/round0/deleted@"+p.forget(tag))
+		if _, err := pull(one.host + "/" + tag); err == nil {
+			t.Errorf("%s can be pulled after it was deleted", tag)
+		}
+	}
+	p.killed.Store(true)
+	q.killed.Store(true)
+	p.all.Wait()
+	q.all.Wait()
+	checkManifests(t, one.host, root, "")
+	checkBlobs(t, root)
+	for tag := range p.done {
+		checkImage(t, two.host+"/"+tag)
+	}
+}
+
+func remove(t *testing.T, reference string) {
+	t.Helper()
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Delete(ref, once); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // pushers push images until the registry is killed.
 type pushers struct {
 	t      *testing.T
@@ -95,6 +140,15 @@ func (p *pushers) start(round int) {
 			}
 		})
 	}
+}
+
+// forget returns the digest of a tag that was acknowledged, and remembers it no more.
+func (p *pushers) forget(tag string) (digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	digest = p.done[tag]
+	delete(p.done, tag)
+	return digest
 }
 
 // waitForOne waits until a push was acknowledged, which takes long when the disk is busy.

@@ -31,6 +31,7 @@ var problems = []struct {
 	{store.ErrBlobUnknown, http.StatusNotFound, "BLOB_UNKNOWN"},
 	{store.ErrManifestUnknown, http.StatusNotFound, "MANIFEST_UNKNOWN"},
 	{store.ErrManifestInvalid, http.StatusBadRequest, "MANIFEST_INVALID"},
+	{store.ErrInUse, http.StatusConflict, "DENIED"},
 	{store.ErrUploadUnknown, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	{store.ErrUploadBusy, http.StatusConflict, "BLOB_UPLOAD_INVALID"},
 	{store.ErrUploads, http.StatusTooManyRequests, "TOOMANYREQUESTS"},

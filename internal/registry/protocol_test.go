@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -288,6 +289,40 @@ func TestPagesOfReferrers(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" || pages != 2 {
 		t.Errorf("%d pages, referrers (-want +got):\n%s", pages, d)
 	}
+}
+
+func TestABlobThatIsNeededIsNotDeleted(t *testing.T) {
+	c := newClient(t, registry.Options{})
+	d := c.blob("a", "{}")
+	body := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x","digest":"%s","size":2}}`, d.Digest)
+	c.want(http.StatusCreated, "PUT", "/v2/a/manifests/x", body, "Content-Type: "+oci.MediaTypeManifest)
+	c.refuses(409, "DENIED", "DELETE", "/v2/a/blobs/"+string(d.Digest), "")
+	c.want(http.StatusAccepted, "DELETE", "/v2/a/manifests/"+string(oci.DigestOf([]byte(body))), "")
+	c.want(http.StatusNotFound, "GET", "/v2/a/manifests/x", "")
+	c.want(http.StatusAccepted, "DELETE", "/v2/a/blobs/"+string(d.Digest), "")
+}
+
+// A connection that breaks in the middle of a chunk costs what was on its way, no more.
+func TestAnUploadGoesOnAfterAConnectionBroke(t *testing.T) {
+	c := newClient(t, registry.Options{})
+	answer, _ := c.want(http.StatusAccepted, "POST", "/v2/a/blobs/uploads/", "")
+	upload := answer.Header.Get("Location")
+	raw(t, c.host, "PATCH "+upload+" HTTP/1.1\r\nHost: x\r\nContent-Range: 0-9\r\nContent-Length: 10\r\n\r\n01234").Close()
+	until := time.Now().Add(10 * time.Second)
+	for answer.Header.Get("Range") != "0-4" {
+		if answer, _ = c.do("GET", upload, ""); time.Now().After(until) {
+			t.Fatalf("the upload is said to have the range %q: %s", answer.Header.Get("Range"), answer.Status)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	digest := string(oci.DigestOf([]byte("0123456789")))
+	c.want(http.StatusCreated, "PUT", upload+"?digest="+digest, "56789", "Content-Range: 5-9")
+}
+
+func TestAnotherDigestAlgorithmIsRefusedAtTheStart(t *testing.T) {
+	c := newClient(t, registry.Options{})
+	c.refuses(400, "UNSUPPORTED", "POST", "/v2/a/blobs/uploads/?digest-algorithm=sha512", "")
+	c.want(http.StatusAccepted, "POST", "/v2/a/blobs/uploads/?digest-algorithm=sha256", "")
 }
 
 func TestAManifestMayHaveTagsInTheQuery(t *testing.T) {

@@ -14,20 +14,30 @@ import (
 // startUpload mounts a blob, takes a whole one, or begins an upload, as the query asks.
 func startUpload(c call) error {
 	query := c.r.URL.Query()
+	if a := query.Get("digest-algorithm"); a != "" && a != "sha256" {
+		return &problem{http.StatusBadRequest, "UNSUPPORTED", fmt.Sprintf("digests are made with sha256 here, not with %q", a)}
+	}
 	if query.Has("mount") {
 		digest, err := parseDigest(query.Get("mount"))
 		if err != nil {
 			return err
 		}
-		if err := c.mount(digest, query.Get("from")); err == nil {
+		err = c.mount(digest, query.Get("from"))
+		if err == nil {
 			return c.created(digest)
-		} else if !errors.Is(err, store.ErrBlobUnknown) && !errors.Is(err, store.ErrName) {
+		}
+		if !errors.Is(err, store.ErrBlobUnknown) && !errors.Is(err, store.ErrName) {
 			return err
 		}
 	}
 	if query.Has("digest") {
 		return c.takeWhole(query.Get("digest"))
 	}
+	return c.begin()
+}
+
+// begin makes an upload whose bytes come later.
+func (c call) begin() error {
 	u, err := c.repository.StartUpload()
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ var (
 	ErrBlobUnknown       = errors.New("blob is not in the repository")
 	ErrManifestUnknown   = errors.New("manifest is not in the repository")
 	ErrManifestInvalid   = errors.New("manifest is not valid")
+	ErrInUse             = errors.New("a manifest of the repository refers to it")
 	ErrUploadUnknown     = errors.New("upload is not known, or was given up")
 	ErrUploadBusy        = errors.New("upload is being written by another request")
 	ErrUploads           = errors.New("too many unfinished uploads")

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -116,7 +115,8 @@ func (r Repository) check(ctx context.Context, children []oci.Descriptor) error 
 	return nil
 }
 
-// DeleteManifest takes a manifest out of the repository, and with it every tag that names it.
+// DeleteManifest takes a manifest out of the repository, and with it every tag that names it, unless another manifest there refers to
+// it.
 func (r Repository) DeleteManifest(ctx context.Context, digest oci.Digest) error {
 	unlock, err := r.store.toDelete()
 	if err != nil {
@@ -128,16 +128,24 @@ func (r Repository) DeleteManifest(ctx context.Context, digest oci.Digest) error
 		return err
 	}
 	m, err := r.readManifest(ctx, d)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrManifestInvalid) { // what the disk has damaged must go too
 		return err
 	}
-	if err := r.untag(ctx, digest); err != nil {
+	if err := r.unused(ctx, digest); err != nil {
 		return err
 	}
-	if err := remove(r.manifestLink(digest)); err != nil {
+	return r.deleteManifest(ctx, d, m)
+}
+
+// deleteManifest undoes putManifest, in the other order.
+func (r Repository) deleteManifest(ctx context.Context, d oci.Descriptor, m manifest) error {
+	if err := r.untag(ctx, d.Digest); err != nil {
 		return err
 	}
 	r.store.collected.Store(false)
+	if err := remove(r.manifestLink(d.Digest)); err != nil {
+		return err
+	}
 	return r.unrefer(d, m)
 }
 
@@ -152,62 +160,6 @@ func (r Repository) readManifest(ctx context.Context, d oci.Descriptor) (manifes
 		return manifest{}, err
 	}
 	return parse(d, body)
-}
-
-// manifest is what a registry wants to know of a manifest or an index.
-type manifest struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	ArtifactType  string            `json:"artifactType"`
-	Config        *oci.Descriptor   `json:"config"`
-	Subject       *oci.Descriptor   `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
-
-	children []oci.Descriptor
-}
-
-func (m manifest) subject() oci.Digest {
-	if m.Subject == nil {
-		return ""
-	}
-	return m.Subject.Digest
-}
-
-// artifactType is the type by which the manifest is found among the referrers of its subject.
-func (m manifest) artifactType() string {
-	if m.ArtifactType == "" && m.Config != nil {
-		return m.Config.MediaType
-	}
-	return m.ArtifactType
-}
-
-func parse(d oci.Descriptor, body []byte) (m manifest, err error) {
-	if err := decode(d, body, &m); err != nil {
-		return m, fmt.Errorf("%w: %w", ErrManifestInvalid, err)
-	}
-	return m, nil
-}
-
-func decode(d oci.Descriptor, body []byte, m *manifest) (err error) {
-	if !oci.IsManifest(d.MediaType) {
-		return fmt.Errorf("its type is %q: want one of %s", d.MediaType, strings.Join([]string{
-			oci.MediaTypeManifest, oci.MediaTypeIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerManifestList}, ", "))
-	}
-	if err := json.Unmarshal(body, m); err != nil {
-		return err
-	}
-	if m.SchemaVersion != 2 {
-		return fmt.Errorf("its schemaVersion is %d: want 2", m.SchemaVersion)
-	}
-	if oci.IsImageManifest(d.MediaType) && m.Config == nil {
-		return errors.New("it has no config")
-	}
-	if m.Subject != nil {
-		if _, err := oci.ParseDigest(string(m.Subject.Digest)); err != nil {
-			return fmt.Errorf("subject: %w", err)
-		}
-	}
-	m.children, err = oci.Children(d, body)
-	return err
 }
 
 func content(body []byte) blob.Source {

@@ -152,6 +152,45 @@ func TestDeletingAManifestDeletesItsTagsAndNoOthers(t *testing.T) {
 	}
 }
 
+func TestWhatAManifestRefersToIsNotDeletedBeforeIt(t *testing.T) {
+	s := open(t, t.TempDir(), store.Limits{})
+	a, b := port{repository(t, s, "a")}, port{repository(t, s, "b")}
+	layer := []byte("layer")
+	image := blobtest.Image(t, a, linux, layer)
+	index := blobtest.Index(t, a, image)
+	blobtest.Image(t, b, linux, layer)
+	if err := a.DeleteBlob(t.Context(), oci.DigestOf(layer)); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("the layer: %v; want ErrInUse", err)
+	}
+	if err := a.DeleteManifest(t.Context(), image.Digest); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("the image: %v; want ErrInUse", err)
+	}
+	for _, d := range []oci.Descriptor{index, image} {
+		if err := a.DeleteManifest(t.Context(), d.Digest); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.DeleteBlob(t.Context(), oci.DigestOf(layer)); err != nil {
+		t.Errorf("the layer, at last: %v", err)
+	}
+}
+
+func TestADamagedManifestCanBeDeleted(t *testing.T) {
+	root := t.TempDir()
+	r := repository(t, open(t, root, store.Limits{}), "a")
+	d := put(t, r, oci.MediaTypeIndex, `{"schemaVersion":2,"manifests":[]}`, "x")
+	other := putBlob(t, r, "other")
+	if err := os.Truncate(filepath.Join(root, "blobs", "sha256", d.Digest.Encoded()), 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DeleteBlob(t.Context(), other.Digest); err != nil {
+		t.Errorf("another blob: %v", err)
+	}
+	if err := r.DeleteManifest(t.Context(), d.Digest); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReferrers(t *testing.T) {
 	r := newRepository(t)
 	config := putBlob(t, r, "{}")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,8 +97,8 @@ func (r Repository) MountFromAny(ctx context.Context, digest oci.Digest) error {
 	return fmt.Errorf("%w, nor in another: %s", ErrBlobUnknown, digest)
 }
 
-// DeleteBlob takes a blob out of the repository. Other repositories keep it.
-func (r Repository) DeleteBlob(_ context.Context, digest oci.Digest) error {
+// DeleteBlob takes a blob out of the repository, unless a manifest there refers to it. Other repositories keep it.
+func (r Repository) DeleteBlob(ctx context.Context, digest oci.Digest) error {
 	if _, err := oci.ParseDigest(string(digest)); err != nil {
 		return err
 	}
@@ -108,12 +107,14 @@ func (r Repository) DeleteBlob(_ context.Context, digest oci.Digest) error {
 		return err
 	}
 	defer unlock()
-	defer r.store.collected.Store(false)
-	if err := remove(r.blobLink(digest)); errors.Is(err, fs.ErrNotExist) {
+	if !exists(r.blobLink(digest)) {
 		return fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
-	} else {
+	}
+	if err := r.unused(ctx, digest); err != nil {
 		return err
 	}
+	r.store.collected.Store(false)
+	return remove(r.blobLink(digest))
 }
 
 // link makes a blob of the store one of the repository. The caller holds the lock.

@@ -55,6 +55,12 @@ func Open(root string, limits Limits) (*Store, error) {
 }
 
 func (s *Store) open() error {
+	if err := makeFolder(filepath.Dir(s.root)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(s.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) { // what repositories hold is not everybody's
+		return err
+	}
 	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories()} {
 		if err := makeFolder(folder); err != nil {
 			return err
