@@ -35,6 +35,10 @@ var requests = []struct {
 		_, err := request.ReadIndex(bytes.NewReader(b), ignore[request.FileRecord])
 		return err
 	}},
+	{"from_oci_layout", "ImgFromOciLayout", "//tests/convert:index", func(b []byte) error {
+		_, err := request.ReadFromOCILayout(bytes.NewReader(b), ignore[request.FromOCILayoutRecord])
+		return err
+	}},
 	{"layout", "ImgLayout", "//tests/load:everything", func(b []byte) error {
 		_, err := request.ReadLayout(bytes.NewReader(b), ignore[request.LayoutRecord])
 		return err
