@@ -98,7 +98,7 @@ def finish(origin):
     Args:
       origin: what origin() returned.
     """
-    if not origin.ctx.path(_FETCHED + "/keep").exists:
+    if hasattr(origin.ctx, "delete") and not origin.ctx.path(_FETCHED + "/keep").exists:
         origin.ctx.delete(_FETCHED)
 
 def _fetch(origin, kind, wanted):
@@ -126,10 +126,13 @@ def _keep(ctx, digest):
     if not fetched.exists:
         return False
     if ctx.download(url = _file_url(fetched), output = path, sha256 = _hex(digest), allow_fail = True).success:
-        ctx.delete(fetched)
-    else:  # --downloader_config may forbid it: then it stays where it is
+        if hasattr(ctx, "delete"):  # a module_ctx can't, and its directory goes away anyway
+            ctx.delete(fetched)
+    elif hasattr(ctx, "symlink"):  # --downloader_config may forbid it: then it stays where it is
         ctx.file(_FETCHED + "/keep", "")
         ctx.symlink(fetched, path)
+    else:
+        ctx.file(path, ctx.read(fetched))
     return True
 
 def _file_url(path):

@@ -19,9 +19,9 @@ type workspace struct {
 	cache string
 }
 
-func newWorkspace(t *testing.T, folder string) workspace {
+func newWorkspace(t *testing.T, folder string, replace ...string) workspace {
 	t.Helper()
-	w := workspace{bazeltest.NewWorkspace(t, folder, "bases-"+folder), t, t.TempDir()}
+	w := workspace{bazeltest.NewWorkspace(t, folder, "bases-"+folder, replace...), t, t.TempDir()}
 	w.Flags = []string{"--repository_cache=" + w.cache}
 	return w
 }

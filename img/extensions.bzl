@@ -1,0 +1,5 @@
+"""Module extensions."""
+
+load("//img/private/repo:images.bzl", _images = "images")
+
+images = _images
