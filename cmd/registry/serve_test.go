@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -70,7 +71,8 @@ func TestASignalStopsGracefully(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such signal")
 	}
-	s := start(t, "--dir", t.TempDir())
+	root := t.TempDir()
+	s := start(t, "--dir", root)
 	body, more := io.Pipe()
 	upload, err := http.NewRequestWithContext(t.Context(), "POST",
 		"http://"+s.host+"/v2/a/blobs/uploads/?digest="+string(oci.DigestOf([]byte("before after"))), body)
@@ -88,6 +90,7 @@ func TestASignalStopsGracefully(t *testing.T) {
 		answered <- answer.Status
 	}()
 	io.WriteString(more, "before ")
+	waitForUpload(t, root)
 	s.Process.Signal(syscall.SIGTERM)
 	waitUntilRefused(t, s.host)
 	io.WriteString(more, "after")
@@ -104,7 +107,8 @@ func TestGraceEnds(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such signal")
 	}
-	s := start(t, "--dir", t.TempDir(), "--grace", "100ms")
+	root := t.TempDir()
+	s := start(t, "--dir", root, "--grace", "100ms")
 	body, more := io.Pipe()
 	defer more.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -115,10 +119,23 @@ func TestGraceEnds(t *testing.T) {
 	}
 	go http.DefaultClient.Do(upload)
 	io.WriteString(more, "never ends")
+	waitForUpload(t, root)
 	s.Process.Signal(syscall.SIGTERM)
 	if err := s.Wait(); err != nil {
 		t.Errorf("the registry ends with %v\n%s", err, s.log)
 	}
+}
+
+// waitForUpload waits until a request is being answered.
+func waitForUpload(t *testing.T, root string) {
+	t.Helper()
+	for range 1000 {
+		if files, _ := os.ReadDir(filepath.Join(root, "uploads")); len(files) > 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("no upload begins")
 }
 
 func waitUntilRefused(t *testing.T, host string) {
