@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/bazel-contrib/rules_img/internal/blob/dir"
@@ -89,18 +91,28 @@ func (c *checked) layer(ctx context.Context, pulled dir.Store, platform string, 
 		return err
 	}
 	defer r.Close()
-	z, err := gzip.NewReader(r)
+	files, err := uncompressed(r, l.MediaType)
 	if err != nil {
 		return err
 	}
 	var size counter
-	counted := io.TeeReader(z, &size)
+	counted := io.TeeReader(files, &size)
 	if err := c.find(tar.NewReader(counted), platform); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, counted)
 	c.unpacked[l.Digest] = int64(size)
 	return err
+}
+
+func uncompressed(r io.Reader, mediaType string) (io.Reader, error) {
+	switch {
+	case strings.HasSuffix(mediaType, "gzip"):
+		return gzip.NewReader(r)
+	case strings.HasSuffix(mediaType, "zstd"):
+		return zstd.NewReader(r)
+	}
+	return r, nil
 }
 
 // find looks for the program among the files of a layer.
