@@ -18,7 +18,7 @@ func runIndex(_ context.Context, p process) error {
 	}
 	defer f.Close()
 	in := indexInput{out: outputs{}}
-	h, err := request.ReadIndex(f, in.record)
+	h, err := request.ReadIndex(f, request.In(p.Dir, in.record))
 	if err != nil {
 		return err
 	}

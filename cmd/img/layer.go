@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/layer"
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/internal/request"
 )
@@ -26,8 +27,9 @@ func runLayer(ctx context.Context, p process) error {
 		return err
 	}
 	defer f.Close()
-	in := layerInput{annotations: map[string]string{}}
-	h, err := request.ReadLayer(f, in.record)
+	in := layerInput{annotations: map[string]string{}, cache: p.frameCache()}
+	in.contents.Dir, in.contents.Digests = p.Dir, p.digests()
+	h, err := request.ReadLayer(f, request.In(p.Dir, in.record))
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", h.Name, err)
 	}
@@ -42,6 +44,7 @@ type layerInput struct {
 	contents       layer.Contents
 	annotations    map[string]string // of the file
 	blob, metadata string
+	cache          *framecache.Cache
 }
 
 func (in *layerInput) record(r request.LayerRecord) error {
@@ -83,6 +86,7 @@ func (in *layerInput) write(ctx context.Context, h request.Layer) error {
 	if err != nil {
 		return err
 	}
+	o.Cache = in.cache
 	in.contents.CreateParents = h.CreateParents
 	if h.DefaultMetadata != nil {
 		in.contents.Default = attributes(*h.DefaultMetadata)

@@ -20,14 +20,14 @@ func runLayerFromTar(ctx context.Context, p process) error {
 	}
 	defer f.Close()
 	files := outputs{}
-	h, err := request.ReadLayerFromTar(f, func(r request.FileRecord) error {
+	h, err := request.ReadLayerFromTar(f, request.In(p.Dir, func(r request.FileRecord) error {
 		switch r.Type {
 		case request.TarSource, request.TarBlob, request.TarMetadata:
 			files[r.Type] = r.From
 			return nil
 		}
 		return fmt.Errorf("record of unknown type %q", r.Type)
-	})
+	}))
 	if err != nil {
 		return err
 	}

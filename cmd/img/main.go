@@ -10,7 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
+	"github.com/bazel-contrib/rules_img/internal/worker"
 )
 
 // process is all that a verb may know of the process it runs in.
@@ -21,6 +25,11 @@ type process struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Getenv  func(string) string
+
+	// The rest is set for the requests of a worker.
+	Dir    string         // where the relative paths of requests begin; empty for the working directory
+	Inputs []worker.Input // of the action
+	Cache  *framecache.Cache
 }
 
 type verb struct {
@@ -47,7 +56,7 @@ func verbs() []verb {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	p := process{os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv}
+	p := process{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 	if err := run(ctx, p); err != nil {
 		complain(p.Stderr, err)
 		os.Exit(1)
@@ -65,9 +74,13 @@ func run(ctx context.Context, p process) error {
 	name := p.Args[0]
 	p.Args = p.Args[1:]
 	for _, v := range verbs() {
-		if v.name == name {
-			return v.run(ctx, p)
+		if v.name != name {
+			continue
 		}
+		if slices.Contains(p.Args, worker.Flag) {
+			return serve(ctx, p, v.run)
+		}
+		return v.run(ctx, p)
 	}
 	if name == "help" || name == "-h" || name == "--help" {
 		usage(p.Stdout)

@@ -18,7 +18,7 @@ func runManifest(_ context.Context, p process) error {
 	}
 	defer f.Close()
 	in := manifestInput{out: outputs{}}
-	h, err := request.ReadManifest(f, in.record)
+	h, err := request.ReadManifest(f, request.In(p.Dir, in.record))
 	if err != nil {
 		return err
 	}

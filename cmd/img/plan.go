@@ -23,7 +23,7 @@ func runPlan(_ context.Context, p process) error {
 	}
 	defer f.Close()
 	in := planInput{bodies: map[oci.Digest][]byte{}}
-	h, err := request.ReadPlan(f, in.record)
+	h, err := request.ReadPlan(f, request.In(p.Dir, in.record))
 	if err != nil {
 		return err
 	}

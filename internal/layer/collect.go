@@ -17,6 +17,10 @@ type Contents struct {
 	CreateParents bool
 	// LinkTrees makes a directory that holds the same as an earlier one a symlink to that.
 	LinkTrees bool
+	// Dir is the execution root, when that is not the working directory: a worker's requests have sandboxes of their own.
+	Dir string
+	// Digests are those of files that are known, by path in the execution root. See [Entry].
+	Digests map[string]string
 
 	entries []Entry
 	trees   []tree
@@ -28,7 +32,7 @@ func (c *Contents) AddFile(at, from string) error {
 	if err != nil {
 		return err
 	}
-	if text, ok := declaredLink(from); ok {
+	if text, ok := c.declaredLink(from); ok {
 		return c.add(Entry{Path: at, Kind: Symlink, Target: text, From: from})
 	}
 	info, err := os.Stat(from)
@@ -38,7 +42,24 @@ func (c *Contents) AddFile(at, from string) error {
 	if info.IsDir() {
 		return c.addTree(at, from)
 	}
-	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size()})
+	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size(), Digest: c.digest(from)})
+}
+
+// digest is that of a file, if it is known.
+func (c *Contents) digest(from string) string {
+	if c.Digests == nil {
+		return ""
+	}
+	return c.Digests[c.inRoot(from)]
+}
+
+// inRoot is the path of a file in the execution root.
+func (c *Contents) inRoot(from string) string {
+	from = filepath.ToSlash(from)
+	if c.Dir == "" {
+		return from
+	}
+	return strings.TrimPrefix(from, filepath.ToSlash(filepath.Clean(c.Dir))+"/")
 }
 
 // AddInto puts the file from into a directory, under its own name. When from is a directory, what is in it goes into the directory.
@@ -53,6 +74,7 @@ func (c *Contents) AddInto(dir, from string) error {
 func (c *Contents) addTree(at, from string) error {
 	first := len(c.entries)
 	err := walkTree(from, func(e Entry) error {
+		e.Digest = c.digest(from + "/" + e.Path)
 		e.Path = path.Join(at, e.Path)
 		return c.add(e)
 	})

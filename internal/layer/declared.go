@@ -11,8 +11,8 @@ import (
 // declaredLink returns the text of a symlink that Bazel knows as one (ctx.actions.declare_symlink). The rules of Bazel 7 cannot tell
 // it from a file, but it can be seen: Bazel puts it in place with its own text, while what stands for a file is a symlink only to the
 // absolute path of something in the execution root. Source files are always files.
-func declaredLink(from string) (string, bool) {
-	if !strings.HasPrefix(filepath.ToSlash(from), "bazel-out/") {
+func (c *Contents) declaredLink(from string) (string, bool) {
+	if !strings.HasPrefix(c.inRoot(from), "bazel-out/") {
 		return "", false
 	}
 	text, err := os.Readlink(from)
@@ -20,12 +20,12 @@ func declaredLink(from string) (string, bool) {
 		return "", false
 	}
 	text = filepath.ToSlash(text)
-	return text, !filepath.IsAbs(text) || !inExecutionRoot(text)
+	return text, !filepath.IsAbs(text) || !c.inExecutionRoot(text)
 }
 
-// inExecutionRoot reports whether an absolute path names something in the execution root, which is the working directory: an output or,
+// inExecutionRoot reports whether an absolute path names something in the execution root, which is Dir or the working directory: an output or,
 // by where it really is, a source file.
-func inExecutionRoot(text string) bool {
+func (c *Contents) inExecutionRoot(text string) bool {
 	if strings.Contains(text, "/execroot/") {
 		return true
 	}
@@ -38,7 +38,7 @@ func inExecutionRoot(text string) bool {
 		if !found {
 			return false
 		}
-		if here, err := os.Stat(after); err == nil && os.SameFile(info, here) {
+		if here, err := os.Stat(filepath.Join(c.Dir, after)); err == nil && os.SameFile(info, here) {
 			return true
 		}
 		rest = after
@@ -53,7 +53,7 @@ func (c *Contents) settleLinks() ([]Entry, error) {
 		return c.entries, nil
 	}
 	inImage, given := c.paths(), c.inputs()
-	settled := Contents{}
+	settled := Contents{Dir: c.Dir, Digests: c.Digests}
 	for _, e := range c.entries {
 		target := path.Join(path.Dir(filepath.ToSlash(e.From)), e.Target)
 		stays := !isDeclared(e) || path.IsAbs(e.Target) || inImage[path.Join(path.Dir(e.Path), e.Target)] || !given[target]

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // Entry is one member of the layer's archive.
@@ -27,8 +25,9 @@ type Entry struct {
 	Offset int64
 	// Size is the content's, in bytes.
 	Size int64
-	// Digest is the content's SHA-256, if that is known without reading it. Entries that have one are compared by it.
-	Digest oci.Digest
+	// Digest is one of the content, if it is known without reading it. Nobody says by which function it was made: entries of one size that
+	// all have one are compared by it, and that is all it is good for.
+	Digest string
 	// Target is the text of a Symlink, or the path that a Link is another name of.
 	Target string
 	// Major and Minor are a device's.

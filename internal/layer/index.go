@@ -13,6 +13,8 @@ type indexer interface {
 	members(*Map) ([]byte, error)
 	// footer returns what follows the archive in the blob and is no part of it, such as skippable frames of zstd.
 	footer(*Map) ([]byte, error)
+	// annotations are for the layer's descriptor, once all is written.
+	annotations() map[string]string
 }
 
 // Map says where everything in a layer lies.
@@ -26,8 +28,8 @@ type Member struct {
 	Entry
 	// Header and Content are offsets in the tar stream.
 	Header, Content int64
-	// Digest is the content's; it is empty for one without content.
-	Digest oci.Digest
+	// Sum is the content's digest; it is empty for one without content.
+	Sum    oci.Digest
 	Chunks []*Chunk
 }
 
@@ -45,11 +47,11 @@ type Placed struct {
 	Blob, Size   int64
 }
 
-// settle gives members whose content is one chunk their digest: that is known once the chunk was compressed.
+// settle gives members whose content is one chunk their sum: that is known once the chunk was compressed.
 func (m *Map) settle() {
 	for _, member := range m.Members {
 		if len(member.Chunks) == 1 {
-			member.Digest = member.Chunks[0].Digest
+			member.Sum = member.Chunks[0].Digest
 		}
 	}
 }

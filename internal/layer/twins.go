@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"io"
 	"maps"
-
-	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // twins finds entries that can be hard links to an earlier one: same content, same metadata. Digests that are known are compared;
@@ -54,7 +52,7 @@ func hasContent(e *Entry) bool { return e.Kind == File && e.Size > 0 }
 // linkByDigest finds the twins among sizes of which every digest is known.
 func (t *twins) linkByDigest() {
 	t.links = map[int]*Entry{}
-	firsts := map[oci.Digest][]*Entry{}
+	firsts := map[string][]*Entry{}
 	for i := range t.entries {
 		e := &t.entries[i]
 		if c := t.classes[e.Size]; !hasContent(e) || c.n < 2 || c.undigested {

@@ -110,7 +110,7 @@ func (a *archive) content(l loaded, m *Member) error {
 	}
 	a.framer.endContent()
 	if sum != nil {
-		m.Digest = oci.DigestOfSum(sum.Sum(nil))
+		m.Sum = oci.DigestOfSum(sum.Sum(nil))
 	}
 	if a.index.apart() {
 		return a.framer.cut()
@@ -124,7 +124,7 @@ func (a *archive) copy(l loaded, sum hash.Hash) error {
 		_, err := a.framer.Write(l.content)
 		return err
 	}
-	f, err := openContent(l.Entry)
+	f, err := l.open()
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (a *archive) copy(l loaded, sum hash.Hash) error {
 			return err
 		}
 	}
-	return f.end()
+	return nil
 }
 
 func changed(e *Entry, err error) error {
