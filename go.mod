@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/containerd/containerd/api v1.10.0
+	github.com/containerd/stargz-snapshotter/estargz v0.19.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/klauspost/compress v1.20.3
@@ -12,10 +13,10 @@ require (
 	github.com/rogpeppe/go-internal v1.14.1
 	golang.org/x/crypto v0.55.0
 	golang.org/x/sync v0.22.0
-	lukechampine.com/blake3 v1.4.1
 	golang.org/x/term v0.45.0
 	google.golang.org/grpc v1.79.0
 	google.golang.org/protobuf v1.36.10
+	lukechampine.com/blake3 v1.4.1
 )
 
 require (
@@ -26,6 +27,7 @@ require (
 	github.com/docker/docker-credential-helpers v0.9.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.0.9 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
+	github.com/vbatts/tar-split v0.12.3 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect

@@ -20,6 +20,8 @@ type Options struct {
 	Format Format
 	// Level is the compressor's: for gzip -1 to 9, where -1 is the library's default; for zstd 1 to 4.
 	Level int
+	// Estargz makes a layer that can be mounted lazily: eStargz with gzip, zstd:chunked with zstd.
+	Estargz bool
 	// Jobs is how many compressors run; 0 is one for each CPU. It changes no byte.
 	Jobs int
 	// Cache keeps compressed frames from one layer to the next; nil is none. It changes no byte.
@@ -32,6 +34,8 @@ type Result struct {
 	Digest    oci.Digest
 	Size      int64
 	DiffID    oci.Digest
+	// Annotations are for the descriptor.
+	Annotations map[string]string
 }
 
 // Write writes the layer of entries, which [Collect] made, to w.
@@ -48,7 +52,11 @@ func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Result
 	if err != nil {
 		return Result{}, err
 	}
-	return p.result(o.Format.MediaType()), nil
+	result := p.result(o.Format.MediaType())
+	if e.index != nil {
+		result.Annotations = e.index.annotations()
+	}
+	return result, nil
 }
 
 // encoding is what a format and a level stand for.
@@ -63,17 +71,27 @@ type encoding struct {
 func (o Options) encoding() (encoding, error) {
 	switch o.Format {
 	case None:
+		if o.Estargz {
+			return encoding{}, fmt.Errorf("an uncompressed layer cannot be mounted lazily: choose gzip or zstd, or no estargz")
+		}
 		return encoding{compressor: func() (compressor, error) { return stored{}, nil }, plain: true}, nil
 	case Gzip:
 		if o.Level < -1 || o.Level > 9 {
 			return encoding{}, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)
+		}
+		if o.Estargz {
+			return encoding{compressor: func() (compressor, error) { return newGzipMembers(o.Level) }, index: &lazy{}, profile: o.profile() + ", members"}, nil
 		}
 		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level) }, profile: o.profile()}, nil
 	case Zstd:
 		if o.Level < 1 || o.Level > 4 {
 			return encoding{}, fmt.Errorf("zstd has no level %d: want 1 to 4", o.Level)
 		}
-		return encoding{compressor: func() (compressor, error) { return newZstd(o.Level) }, profile: o.profile()}, nil
+		e := encoding{compressor: func() (compressor, error) { return newZstd(o.Level) }, profile: o.profile()}
+		if o.Estargz {
+			e.index = &lazy{chunked: true}
+		}
+		return e, nil
 	}
 	return encoding{}, fmt.Errorf("%q is not a format of layers", o.Format)
 }
