@@ -84,13 +84,18 @@ func (h *host) overTLSIfItMust(ctx context.Context, r request) (*http.Response, 
 	if err == nil && secureErr != nil && !errors.As(secureErr, new(*tls.CertificateVerificationError)) {
 		return resp, nil // it was no TLS after all
 	}
-	if secureErr == nil {
-		h.setHTTPS()
-	}
 	if err == nil {
 		drain(resp)
 	}
-	return secureResp, secureErr
+	if secureErr != nil {
+		return nil, secureErr
+	}
+	h.setHTTPS()
+	if secureResp.StatusCode != http.StatusUnauthorized {
+		return secureResp, nil
+	}
+	drain(secureResp) // only now is it the registry itself that asks for credentials
+	return h.authorized(ctx, secure)
 }
 
 // looksLikeTLS recognises how TLS servers answer plain HTTP: common ones with 400 and a text of their own, others with
