@@ -72,9 +72,6 @@ func (in *layerInput) record(r request.LayerRecord) error {
 }
 
 func (in *layerInput) write(ctx context.Context, h request.Layer) error {
-	if h.Estargz {
-		return fmt.Errorf("estargz: is not available in this version of rules_img: disable it")
-	}
 	switch h.TreeArtifacts {
 	case "full":
 	case "deduplicate_symlink":
@@ -113,6 +110,7 @@ func layerOptions(h request.Layer) (o layer.Options, err error) {
 	if o.Level, err = o.Format.ParseLevel(h.Level); err != nil {
 		return o, err
 	}
+	o.Estargz = h.Estargz
 	switch h.Jobs {
 	case "auto", "nproc":
 		o.Jobs = runtime.GOMAXPROCS(0)
@@ -144,10 +142,11 @@ func writeBlob(path string, write func(io.Writer) (layer.Result, error)) (result
 	return result, os.Rename(f.Name(), path)
 }
 
-// writeLayerMetadata writes what rules and verbs know of a layer. Later annotations win over earlier ones.
+// writeLayerMetadata writes what rules and verbs know of a layer. Later annotations win over earlier ones, and those that say
+// where its index is over all.
 func writeLayerMetadata(path, name string, r layer.Result, annotations ...map[string]string) error {
 	merged := map[string]string{}
-	for _, a := range annotations {
+	for _, a := range append(annotations, r.Annotations) {
 		maps.Copy(merged, a)
 	}
 	var b bytes.Buffer

@@ -76,6 +76,7 @@ func someTar(t testing.TB) []byte {
 		tar.Header{Name: "var/.wh..wh..opq"},
 		tar.Header{Name: "etc/a", Mode: 0o600}, "last wins",
 		tar.Header{Name: long, Mode: 0o600}, "bee",
+		tar.Header{Name: "stargz.index.json"}, "the index of what this was made of",
 	)
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/layer"
+	"github.com/bazel-contrib/rules_img/internal/layer/estargz"
 )
 
 const (
@@ -82,6 +83,9 @@ func (t *taker) take(s *scanner, h *tar.Header) error {
 	e, err := t.entry(h)
 	if err != nil {
 		return err
+	}
+	if e.Path == estargz.Name {
+		return nil // is the index of the archive as it was
 	}
 	t.metadata += entryCost + int64(len(h.Name)+len(h.Linkname))
 	for k, v := range e.PAXRecords {

@@ -1,0 +1,147 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/layer/estargz"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// lazy is the index of layers that can be mounted lazily.
+type lazy struct {
+	chunked bool // zstd:chunked, not eStargz
+	toc     []byte
+	notes   map[string]string
+}
+
+func (*lazy) apart() bool { return true }
+
+// members is the index itself, in eStargz. That of zstd:chunked is no part of the archive.
+func (x *lazy) members(m *Map) ([]byte, error) {
+	m.settle()
+	toc, err := x.table(m)
+	if err != nil {
+		return nil, err
+	}
+	if x.toc, err = toc.Encode(); err != nil {
+		return nil, err
+	}
+	x.notes = map[string]string{estargz.TOCDigest: string(oci.DigestOf(x.toc))}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if !x.chunked {
+		h := Entry{Path: estargz.Name, Size: int64(len(x.toc)), Metadata: Metadata{Mode: 0o444, Mtime: time.Unix(0, 0)}}.header()
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(x.toc); err != nil {
+			return nil, err
+		}
+	}
+	err = w.Close()
+	return b.Bytes(), err
+}
+
+func (x *lazy) footer(m *Map) ([]byte, error) {
+	last := m.Frames[len(m.Frames)-1]
+	x.notes[estargz.UncompressedSize] = strconv.FormatInt(last.Raw+last.RawSize, 10)
+	if !x.chunked {
+		return estargz.Footer(last.Blob), nil
+	}
+	b, notes, err := estargz.Chunked(x.toc, last.Blob+last.Size)
+	for k, v := range notes {
+		x.notes[k] = v
+	}
+	return b, err
+}
+
+func (x *lazy) annotations() map[string]string { return x.notes }
+
+// table lists all members, and checks what a mount needs that an archive does not.
+func (x *lazy) table(m *Map) (estargz.TOC, error) {
+	toc := estargz.TOC{Version: 1}
+	seen := map[string]bool{}
+	for _, member := range m.Members {
+		switch {
+		case member.Path == estargz.Name && !x.chunked:
+			return toc, fmt.Errorf("path /%s: is where eStargz keeps its index: name the file differently, or disable estargz", member.Path)
+		case member.Kind == Link && !seen[member.Target]:
+			return toc, fmt.Errorf("path /%s: is a hard link to /%s, which the layer has not: such a layer cannot be mounted lazily", member.Path, member.Target)
+		}
+		seen[member.Path] = true
+		toc.Entries = append(toc.Entries, x.describe(member, m.Frames)...)
+	}
+	return toc, nil
+}
+
+var tocTypes = [...]string{
+	File: "reg", Symlink: "symlink", Directory: "dir", Link: "hardlink", CharDevice: "char", BlockDevice: "block", Pipe: "fifo",
+}
+
+// describe returns a member, and an entry for each chunk of its content but the first.
+func (x *lazy) describe(m *Member, frames []Placed) []estargz.Entry {
+	e := estargz.Entry{
+		Type: tocTypes[m.Kind], Name: m.header().Name, LinkName: m.Target, Mode: m.Mode, UID: m.UID, GID: m.GID, Uname: m.Uname, Gname: m.Gname,
+		DevMajor: m.Major, DevMinor: m.Minor, Xattrs: xattrs(m.PAXRecords),
+	}
+	if !m.Mtime.IsZero() && m.Mtime.Unix() != 0 {
+		e.ModTime = m.Mtime.UTC().Format(time.RFC3339)
+	}
+	if m.Kind != File {
+		return []estargz.Entry{e}
+	}
+	if e.Size, e.Digest = m.Size, m.Sum; m.Size == 0 {
+		e.Digest = oci.DigestOf(nil)
+	}
+	all := []estargz.Entry{e}
+	for i, k := range m.Chunks {
+		at := frames[k.Frame]
+		chunk := estargz.Chunk{Offset: at.Blob, ChunkOffset: k.Offset, ChunkDigest: k.Digest}
+		if x.chunked {
+			chunk.EndOffset = at.Blob + at.Size
+		}
+		if len(m.Chunks) > 1 {
+			chunk.ChunkSize = k.Size
+		}
+		if i > 0 {
+			all = append(all, estargz.Entry{Type: "chunk", Name: e.Name})
+		}
+		all[i].Chunk = chunk
+	}
+	return all
+}
+
+func xattrs(records map[string]string) map[string][]byte {
+	var all map[string][]byte
+	for k, v := range records {
+		if name, ok := strings.CutPrefix(k, "SCHILY.xattr."); ok {
+			if all == nil {
+				all = map[string][]byte{}
+			}
+			all[name] = []byte(v)
+		}
+	}
+	return all
+}
+
+// gzipMembers is the compressor of eStargz: each frame is a gzip member.
+type gzipMembers struct{ *deflate }
+
+func newGzipMembers(level int) (gzipMembers, error) {
+	d, err := newDeflate(level)
+	return gzipMembers{d}, err
+}
+
+func (gzipMembers) head(to []byte) []byte                    { return to }
+func (gzipMembers) tail(to []byte, _ uint32, _ int64) []byte { return to }
+func (gzipMembers) checks() bool                             { return false }
+
+func (g gzipMembers) frame(to, raw []byte) ([]byte, error) {
+	to, err := g.deflate.frame(g.deflate.head(to), raw)
+	return g.deflate.tail(to, crcOf(raw), int64(len(raw))), err
+}
