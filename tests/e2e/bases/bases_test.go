@@ -27,9 +27,9 @@ func attributes(registry, repository, digest string, more ...string) string {
 }
 
 const (
-	eager  = `layer_handling = "eager"`
-	lazy   = `layer_handling = "lazy"`
-	byItem = `downloader = "bazel"`
+	eager   = `layer_handling = "eager"`
+	lazy    = `layer_handling = "lazy"`
+	byBazel = `downloader = "bazel"`
 )
 
 // TestLayersComeWhenTheirHandlingSays pulls in each of the ways with each of the downloaders and counts what the registry is asked.
@@ -41,7 +41,7 @@ func TestLayersComeWhenTheirHandlingSays(t *testing.T) {
 	images := map[string]image{}
 	for name, more := range map[string][]string{
 		"shallow": {}, "eager": {eager}, "lazy": {lazy},
-		"bazel_shallow": {byItem}, "bazel_eager": {byItem, eager}, "bazel_lazy": {byItem, lazy},
+		"bazel_shallow": {byBazel}, "bazel_eager": {byBazel, eager}, "bazel_lazy": {byBazel, lazy},
 	} {
 		i := makeImage(t, "linux/amd64", fresh(name))
 		images[name] = i
@@ -123,8 +123,8 @@ func TestTheNextMirrorIsAsked(t *testing.T) {
 	w.pulls(map[string]string{
 		"mirrored":       attributes("", "mirrored", digest, all, eager),
 		"nowhere":        attributes("", "mirrored", push(t, registry, "mirrored", makeImage(t, "linux/amd64", fresh("nowhere"))), none),
-		"bazel_mirrored": attributes("", "mirrored", bazels, all, byItem, eager),
-		"bazel_nowhere":  attributes("", "mirrored", push(t, registry, "mirrored", makeImage(t, "linux/amd64", fresh("bazel nowhere"))), none, byItem),
+		"bazel_mirrored": attributes("", "mirrored", bazels, all, byBazel, eager),
+		"bazel_nowhere":  attributes("", "mirrored", push(t, registry, "mirrored", makeImage(t, "linux/amd64", fresh("bazel nowhere"))), none, byBazel),
 	})
 	w.Bazel("build", "//:on_mirrored")
 	if len(liar.took()) == 0 {

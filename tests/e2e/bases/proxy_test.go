@@ -2,6 +2,8 @@ package bases_test
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -33,6 +35,7 @@ func newProxy(t *testing.T, registry string, answer func(w http.ResponseWriter, 
 		}
 		next.ServeHTTP(w, r)
 	})
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // a registry on this machine is spoken to without TLS first
 	t.Cleanup(p.Close)
 	return p
 }
