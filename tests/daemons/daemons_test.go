@@ -48,6 +48,9 @@ func TestMain(m *testing.M) {
 			r.d.stop()
 		}
 	}
+	if dir, err := scratch(); err == nil {
+		os.RemoveAll(dir)
+	}
 	os.Exit(code)
 }
 

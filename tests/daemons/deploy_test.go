@@ -21,9 +21,12 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 )
 
+// scratch is where the tool is built; it is removed at the end.
+var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "img-tool-") })
+
 // tool is the real img.
 var tool = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "img-tool-")
+	dir, err := scratch()
 	if err != nil {
 		return "", err
 	}

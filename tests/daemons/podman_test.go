@@ -161,3 +161,5 @@ func TestGenericLoaderThatFails(t *testing.T) {
 		t.Errorf("without a loader: %v", err)
 	}
 }
+
+func podmanBySocket(d *process) daemon.Daemon { return podman.Socket(d.socket()) }

@@ -55,7 +55,13 @@ func (c *Client) sendContent(ctx context.Context, im daemon.Image, about about, 
 		done.Notes = append(done.Notes, fmt.Sprintf("sent all of the image, since Docker did not say what it has: %v", err))
 		archive.Missing, archive.OnlyLayout = nil, false
 	}
-	if done.Report, err = archive.Send(ctx, c.load); err != nil || im.Dry {
+	done.Report, err = archive.Send(ctx, c.load)
+	if err != nil && archive.Missing != nil && ctx.Err() == nil {
+		done.Notes = append(done.Notes, fmt.Sprintf("sent all of the image, since Docker did not take the archive of what it lacks: %v", err))
+		archive.Missing = nil
+		done.Report, err = archive.Send(ctx, c.load)
+	}
+	if err != nil || im.Dry {
 		return err
 	}
 	return c.shows(ctx, im.Root)
