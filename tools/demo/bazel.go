@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -26,7 +25,7 @@ func (b bazel) run(ctx context.Context, args ...string) (string, error) {
 // start starts the server. An interrupt waits for it, and Ctrl-C does not reach it: a server that is half started can't be told to stop.
 func (b bazel) start(ctx context.Context) error {
 	cmd := command(context.WithoutCancel(ctx), b.workspace, b.program, "--max_idle_secs=60", "info", "release")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
