@@ -14,7 +14,7 @@ import (
 
 // runBlob pulls the one blob that a request names into a file.
 func runBlob(ctx context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

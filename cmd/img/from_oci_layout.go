@@ -20,7 +20,7 @@ import (
 )
 
 func runFromOCILayout(ctx context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 func runLayer(ctx context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

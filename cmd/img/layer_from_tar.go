@@ -14,7 +14,7 @@ import (
 )
 
 func runLayerFromTar(ctx context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

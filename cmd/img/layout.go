@@ -18,7 +18,7 @@ import (
 )
 
 func runLayout(ctx context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,10 @@ type process struct {
 	Getenv  func(string) string
 
 	// The rest is set for the requests of a worker.
-	Dir    string         // where the relative paths of requests begin; empty for the working directory
-	Inputs []worker.Input // of the action
-	Cache  *framecache.Cache
+	Request io.Reader         // what its file would hold
+	Dir     string            // where the relative paths of the request begin; empty for the working directory
+	Inputs  []worker.Input    // of the action
+	Cache   *framecache.Cache // of the worker
 }
 
 type verb struct {

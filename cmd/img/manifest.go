@@ -12,7 +12,7 @@ import (
 )
 
 func runManifest(_ context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func runPlan(_ context.Context, p process) error {
-	f, err := openRequest(p.Args)
+	f, err := openRequest(p)
 	if err != nil {
 		return err
 	}

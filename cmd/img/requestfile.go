@@ -3,16 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
 
-// openRequest opens the request that the only argument of a build verb names: @FILE.
-func openRequest(args []string) (*os.File, error) {
-	if len(args) != 1 || !strings.HasPrefix(args[0], "@") {
+// openRequest opens the request of a build verb: that of a worker, or the file that the only argument names: @FILE.
+func openRequest(p process) (io.ReadCloser, error) {
+	if p.Request != nil {
+		return io.NopCloser(p.Request), nil
+	}
+	if len(p.Args) != 1 || !strings.HasPrefix(p.Args[0], "@") {
 		return nil, errors.New("want one argument: @REQUEST")
 	}
-	return os.Open(args[0][1:])
+	return os.Open(p.Args[0][1:])
 }
 
 // outputs are the files that a build verb writes: by the type of their record, path and then content.

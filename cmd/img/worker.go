@@ -5,11 +5,9 @@ import (
 	"io"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
-	"github.com/bazel-contrib/rules_img/internal/request"
 	"github.com/bazel-contrib/rules_img/internal/worker"
 )
 
@@ -19,8 +17,8 @@ func serve(ctx context.Context, p process, run func(context.Context, process) er
 	p.Cache = openFrameCache(p)
 	return worker.Serve(ctx, p.Stdin, p.Stdout, func(ctx context.Context, r worker.Request, talk io.Writer) error {
 		p := p
-		p.Args, p.Dir, p.Inputs = inSandbox(r), r.Dir, r.Inputs
-		p.Stdin, p.Stdout, p.Stderr = strings.NewReader(""), talk, talk
+		p.Request, p.Dir, p.Inputs = lines(r.Arguments), r.Dir, r.Inputs
+		p.Args, p.Stdin, p.Stdout, p.Stderr = nil, strings.NewReader(""), talk, talk
 		err := run(ctx, p)
 		if err != nil {
 			complain(talk, err)
@@ -29,15 +27,9 @@ func serve(ctx context.Context, p process, run func(context.Context, process) er
 	})
 }
 
-// inSandbox finds the request's file where the request says that its paths begin.
-func inSandbox(r worker.Request) []string {
-	args := slices.Clone(r.Arguments)
-	for i, a := range args {
-		if file, ok := strings.CutPrefix(a, "@"); ok {
-			args[i] = "@" + request.Join(r.Dir, file)
-		}
-	}
-	return args
+// lines put a request together: Bazel reads its file itself and sends each line as an argument.
+func lines(arguments []string) io.Reader {
+	return strings.NewReader(strings.Join(arguments, "\n") + "\n")
 }
 
 // frameCache is that of the worker or, in the hands of a person, of the user. An action that is a process of its own has none: it is given no
