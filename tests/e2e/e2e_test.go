@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestBuildAndPushForTwoPlatforms(t *testing.T) {
 		t.Errorf("tags (-want +got):\n%s", d)
 	}
 	index := pullIndex(t, lines[0])
-	if err := validate.Index(index); err != nil {
+	if err := validate.Index(index, validate.Fast); err != nil {
 		t.Errorf("the pushed index is not valid: %v", err)
 	}
 	checkPlatforms(t, index)
@@ -106,6 +107,21 @@ func TestABaseWithoutThePlatformFailsAtAnalysis(t *testing.T) {
 		if !strings.Contains(w.Stderr, want) {
 			t.Errorf("the error does not say %q:\n%s", want, w.Stderr)
 		}
+	}
+}
+
+func TestALayoutWithoutItsLayersSaysWhatHelps(t *testing.T) {
+	registry := bazeltest.StartRegistry(t)
+	w := newWorkspace(t, "consumer", registry, pushBase(t, registry))
+	said := w.Fails("build", "//:images", "--output_groups=oci_layout")
+	for _, want := range []string{"//:images", `layer_handling = "shallow"`, `"eager" or "lazy"`, "shallow_oci_layout=i_know_what_i_am_doing"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the error does not say %q:\n%s", want, said)
+		}
+	}
+	path := w.Build("//:images", "--output_groups=oci_layout", "--@rules_img//img/settings:shallow_oci_layout=i_know_what_i_am_doing")[0]
+	if blobs, err := filepath.Glob(path + "/blobs/sha256/*"); err != nil || len(blobs) != 7 {
+		t.Errorf("the layout has %d blobs, %v: want the index, a manifest and a config for each platform, and the two layers that both share", len(blobs), err)
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
 
 // pushBase makes an index of two small images with code that is not ours and returns its digest.
@@ -66,25 +71,45 @@ func baseTar(arch string) []byte {
 	return b.Bytes()
 }
 
-// listing is what a person sees of an image's files: one line for each entry, below its layer.
+// listing is what a person sees of an image's files: one line for each entry, below its layer. It checks each layer's diff ID.
 func listing(t *testing.T, image v1.Image) string {
 	t.Helper()
 	layers, err := image.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bazeltest.Must(t, err)
+	config, err := image.ConfigFile()
+	bazeltest.Must(t, err)
 	var b strings.Builder
 	for i, layer := range layers {
-		r, err := layer.Uncompressed()
-		if err != nil {
-			t.Fatal(err)
-		}
-		mediaType, _ := layer.MediaType()
+		mediaType, err := layer.MediaType()
+		bazeltest.Must(t, err)
 		fmt.Fprintf(&b, "layer %d, %s\n", i+1, mediaType)
-		list(t, &b, r)
-		r.Close()
+		raw := uncompressed(t, layer, mediaType)
+		if got, want := oci.DigestOf(raw).String(), config.RootFS.DiffIDs[i].String(); got != want {
+			t.Errorf("layer %d has the diff ID %s: want the config's, %s", i+1, got, want)
+		}
+		list(t, &b, bytes.NewReader(raw))
 	}
 	return b.String()
+}
+
+func uncompressed(t *testing.T, layer v1.Layer, mediaType types.MediaType) []byte {
+	t.Helper()
+	compressed, err := layer.Compressed()
+	bazeltest.Must(t, err)
+	defer compressed.Close()
+	var r io.Reader
+	if mediaType == types.OCILayerZStd {
+		z, err := zstd.NewReader(compressed)
+		bazeltest.Must(t, err)
+		defer z.Close()
+		r = z
+	} else {
+		r, err = gzip.NewReader(compressed)
+		bazeltest.Must(t, err)
+	}
+	raw, err := io.ReadAll(r)
+	bazeltest.Must(t, err)
+	return raw
 }
 
 func list(t *testing.T, to io.Writer, r io.Reader) {
