@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // options are what the command line says.
@@ -46,12 +49,12 @@ func parseFlags(p process) (options, error) {
 	flags.StringVar(&o.tokenRealm, "token-realm", "", "`URL` of /token as clients see it, when another server is between")
 	flags.StringVar(&o.blobStore, "blob-store", "dir", "where blobs are kept; so far only `dir`")
 	flags.StringVar(&o.dir, "dir", "", "`directory` that keeps everything")
-	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB, GiB")
+	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB; at most 16MiB")
 	flags.Var(&o.maxBlob, "max-blob-size", "largest blob, in `bytes` or with KiB, MiB, GiB; 0 is no limit")
-	flags.IntVar(&o.maxUploads, "max-uploads", 1000, "how `many` uploads may be unfinished")
-	flags.DurationVar(&o.uploadAge, "upload-age", 24*time.Hour, "how `long` an unfinished upload is kept after its last byte")
-	flags.DurationVar(&o.stall, "stall-timeout", time.Minute, "how `long` a client may stand still")
-	flags.DurationVar(&o.grace, "grace", 10*time.Second, "how `long` requests may go on after a signal to stop")
+	flags.IntVar(&o.maxUploads, "max-uploads", 1000, "`number` of uploads that may be unfinished; 0 is no limit")
+	flags.DurationVar(&o.uploadAge, "upload-age", 24*time.Hour, "`time` for which an unfinished upload is kept after its last byte; 0 is for ever")
+	flags.DurationVar(&o.stall, "stall-timeout", time.Minute, "`time` for which a client may stand still")
+	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which requests may go on after a signal to stop")
 	flags.BoolVar(&o.quiet, "quiet", false, "log errors only, and not every request")
 	if err := flags.Parse(p.Args); err != nil {
 		return o, err
@@ -69,6 +72,10 @@ func (o options) check(rest []string) error {
 		return errors.New("want --dir DIRECTORY, which keeps everything")
 	case o.port < 0 || o.port > 65535:
 		return fmt.Errorf("--port=%d: is none", o.port)
+	case o.maxManifest < 1 || o.maxManifest > oci.MaxManifestSize:
+		return errors.New("--max-manifest-size: want 1 to 16MiB")
+	case o.maxUploads < 0 || o.uploadAge < 0 || o.stall <= 0 || o.grace < 0:
+		return errors.New("--max-uploads, --upload-age, --stall-timeout and --grace: want no negative numbers, and some time to stand still")
 	case (o.tlsCert == "") != (o.tlsKey == ""):
 		return errors.New("want --tls-cert and --tls-key together")
 	case (o.issueTokens || o.tokenRealm != "") && !o.authenticates():
@@ -97,14 +104,21 @@ type bytes int64
 var units = []struct {
 	suffix string
 	factor int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"", 1}}
+}{{"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}
 
 // String implements [flag.Value].
-func (b *bytes) String() string { return strconv.FormatInt(int64(*b), 10) }
+func (b *bytes) String() string {
+	for _, unit := range slices.Backward(units) {
+		if n := int64(*b); n > 0 && n%unit.factor == 0 {
+			return strconv.FormatInt(n/unit.factor, 10) + unit.suffix
+		}
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
 
 // Set implements [flag.Value].
 func (b *bytes) Set(s string) error {
-	for _, unit := range units {
+	for _, unit := range slices.Backward(units) { // the empty suffix last: it fits everything
 		number, ok := strings.CutSuffix(s, unit.suffix)
 		if !ok {
 			continue

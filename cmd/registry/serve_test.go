@@ -24,6 +24,10 @@ func TestFlagsAreChecked(t *testing.T) {
 		"--dir x --address example.com":         "--insecure-listen",
 		"--dir x --blob-store s3":               "there is only dir so far",
 		"--dir x --port 65536":                  "--port=65536",
+		"--dir x --max-manifest-size 17MiB":     "--max-manifest-size",
+		"--dir x --max-manifest-size 0":         "--max-manifest-size",
+		"--dir x --stall-timeout 0s":            "--stall-timeout",
+		"--dir x --max-uploads -1":              "--max-uploads",
 		"--dir x more":                          "flags only",
 		"--dir x --max-blob-size 1TB":           "a number of bytes",
 		"--dir x --max-manifest-size -1":        "a number of bytes",
@@ -38,7 +42,7 @@ func TestFlagsAreChecked(t *testing.T) {
 
 func TestSizesHaveUnits(t *testing.T) {
 	o, err := parseFlags(process{strings.Fields("--dir x --max-blob-size 3GiB --max-manifest-size 5"), io.Discard, io.Discard})
-	if err != nil || o.maxBlob != 3<<30 || o.maxManifest != 5 {
+	if err != nil || o.maxBlob != 3<<30 || o.maxBlob.String() != "3GiB" || o.maxManifest != 5 {
 		t.Errorf("sizes are %d and %d, %v", o.maxBlob, o.maxManifest, err)
 	}
 }

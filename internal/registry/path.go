@@ -70,10 +70,10 @@ func (p pattern) match(parts []string) (destination, bool) {
 	}
 	d := destination{kind: p.kind, name: strings.Join(parts[:n], "/")}
 	for i, word := range p.end {
-		switch {
-		case word == "" && parts[n+i] != "":
-			d.reference = parts[n+i]
-		case word != parts[n+i]:
+		part := parts[n+i]
+		if word == "" && part != "" {
+			d.reference = part
+		} else if word == "" || word != part {
 			return destination{}, false
 		}
 	}
