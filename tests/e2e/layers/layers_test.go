@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/bazel-contrib/rules_img/internal/layer/estargz"
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
 
@@ -99,6 +100,9 @@ func (m member) String() string {
 	case tar.TypeLink:
 		line += " = " + shown(m.Linkname)
 	case tar.TypeReg:
+		if m.Name == estargz.Name {
+			return line + " the index"
+		}
 		line += " " + shown(m.content)
 	}
 	if m.Uname+m.Gname != "" {
