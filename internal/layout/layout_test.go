@@ -333,3 +333,48 @@ func TestTarIsASource(t *testing.T) {
 		return openLayout(t, path).Source
 	})
 }
+
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","size":3}]}`))
+	f.Add([]byte(`{"manifests":[{"digest":"sha256:../x"},{}]}`))
+	f.Fuzz(func(t *testing.T, index []byte) {
+		path := filepath.Join(t.TempDir(), "layout.tar")
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		w.WriteHeader(&tar.Header{Name: "index.json", Mode: 0o644, Size: int64(len(index))})
+		w.Write(index)
+		w.Close()
+		os.WriteFile(path, b.Bytes(), 0o644)
+		l, err := layout.Open(path)
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		root, err := l.Root()
+		if err != nil {
+			return
+		}
+		blob.Copy(t.Context(), &mem.Store{}, l, blob.CopyOptions{}, root)
+		l.Manifests(t.Context())
+	})
+}
+
+func FuzzOpenTar(f *testing.F) {
+	var b bytes.Buffer
+	layout.NewArchive(&b).Close()
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, body []byte) {
+		path := filepath.Join(t.TempDir(), "layout.tar")
+		os.WriteFile(path, body, 0o644)
+		l, err := layout.Open(path)
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		root, err := l.Root()
+		if err != nil {
+			return
+		}
+		blob.Copy(t.Context(), &mem.Store{}, l, blob.CopyOptions{}, root)
+	})
+}
