@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -65,7 +66,8 @@ func run(ctx context.Context, base string) (err error) {
 	if err != nil {
 		return err
 	}
-	d.bazel.workspace = filepath.Join(d.cache, "hello")
+	// One workspace for each checkout, so that demos of two do not meet.
+	d.bazel.workspace = filepath.Join(d.cache, fmt.Sprintf("hello-%x", sha256.Sum256([]byte(d.root)))[:len("hello-")+8])
 	if err := d.writeWorkspace(seeded); err != nil {
 		return err
 	}
