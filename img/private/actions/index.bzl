@@ -1,6 +1,7 @@
 """The action ImgIndex: descriptors of manifests in, an index and its digest out. The verb is `img index`."""
 
 load("//img/private:request.bzl", "record", "request")
+load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -46,6 +47,6 @@ def index_action(ctx, *, tool, manifests, annotations, annotations_file, templat
         mnemonic = "ImgIndex",
         progress_message = "Making index %{label}",
         toolchain = "//img:toolchain_type",
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return out

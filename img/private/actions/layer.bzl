@@ -2,6 +2,7 @@
 
 load("//img/private:compression.bzl", "EXTENSION")
 load("//img/private:request.bzl", "empty_records", "plain_record", "record", "request", "runfile_records", "runfile_symlink_records")
+load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -78,7 +79,7 @@ def layer_action(
         mnemonic = "ImgLayer",
         progress_message = "Making layer %{label}",
         toolchain = "//img:toolchain_type",
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return struct(blob = blob, metadata = metadata)
 

@@ -2,6 +2,7 @@
 
 load("//img/private:compression.bzl", "EXTENSION")
 load("//img/private:request.bzl", "record", "request")
+load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -67,6 +68,6 @@ def layer_from_tar_action(
         mnemonic = "ImgLayerFromTar",
         progress_message = "Making layer %{label} of an archive",
         toolchain = "//img:toolchain_type",
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return struct(blob = blob, metadata = metadata)

@@ -4,6 +4,7 @@ It sees no layer's bytes, so a change of the config costs nothing more.
 """
 
 load("//img/private:request.bzl", "record", "request")
+load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -62,6 +63,6 @@ def manifest_action(ctx, *, tool, platform, base, layers, templates, files, conf
         mnemonic = "ImgManifest",
         progress_message = "Making manifest %{label}",
         toolchain = "//img:toolchain_type",
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return out

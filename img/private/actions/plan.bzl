@@ -5,6 +5,7 @@ A plan names every blob of the image and where it is to be found: beside the pla
 
 load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
 load("//img/private:request.bzl", "plain_record", "record", "request")
+load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -84,6 +85,6 @@ def _run(ctx, tool, args, inputs):
         mnemonic = "ImgPlan",
         progress_message = "Planning %{label}",
         toolchain = "//img:toolchain_type",
-        execution_requirements = {"supports-path-mapping": "1"},
+        execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return plan
