@@ -20,13 +20,10 @@ type recorder struct {
 	written int64
 }
 
-// timed starts the clocks of a request: a body that nobody reads must arrive too, and the time for an answer begins with it. The
-// deadlines of the connection's last request end.
+// timed starts the clock of a request, since a body that nobody reads must arrive too. That of its answer begins with the answer.
 func (s *Registry) timed(w http.ResponseWriter, r *http.Request) *recorder {
-	control := http.NewResponseController(w) // what can't be timed, in a test, is not
-	control.SetWriteDeadline(time.Time{})
 	if r.ContentLength != 0 {
-		control.SetReadDeadline(time.Now().Add(s.Stall))
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.Stall)) // what can't be timed, in a test, is not
 	}
 	return &recorder{ResponseWriter: w, stall: s.Stall}
 }
