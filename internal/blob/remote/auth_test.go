@@ -50,8 +50,10 @@ type tokens struct {
 	url string
 	mu  sync.Mutex
 	n   int // tokens given
-	// deny are scopes that nobody gets.
-	deny []string
+	// deny are scopes that nobody gets; who asks for one gets the others, or nothing if strict.
+	deny    []string
+	strict  bool
+	refused int
 }
 
 func newTokens(t *testing.T) *tokens {
@@ -78,6 +80,11 @@ func (s *tokens) token(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.strict && len(granted) < len(r.Form["scope"]) {
+		s.refused++
+		refuse(w, 403, "DENIED", "not that one")
+		return
+	}
 	s.n++
 	json.NewEncoder(w).Encode(map[string]any{"token": strings.Join(granted, " "), "expires_in": 300})
 }
@@ -133,15 +140,41 @@ func TestATokenForEachScope(t *testing.T) {
 func TestNoRightToMountIsNoFailure(t *testing.T) {
 	s := newTokens(t)
 	s.deny = []string{"repository:private/base:pull"}
+	proxy, address := remotetest.NewProxy(t, remotetest.Distribution(t), s.demand)
+	var src mem.Store
+	base := layers("private", 20, 1000)
+	client := remote.New(remote.Options{Keychain: password, Requests: 1})
+	for _, layer := range base {
+		if err := client.Hint(reference(address, "private/base"), blobtest.Describe(layer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push(t, client, address, "app", &src, blobtest.Image(t, &src, linux, base...))
+	seen, _ := proxy.Reset()
+	wantRequests(t, seen, map[string]int{"HEAD manifest": 2, "POST blob": 41, "PUT blob": 21, "PUT manifest": 1})
+}
+
+// TestATokenServerThatGivesAllOrNothing is asked once for what it does not give.
+func TestATokenServerThatGivesAllOrNothing(t *testing.T) {
+	s := newTokens(t)
+	s.deny, s.strict = []string{"repository:private/base:pull"}, true
 	_, address := remotetest.NewProxy(t, remotetest.Distribution(t), s.demand)
 	var src mem.Store
-	layer := blobtest.Bytes("private", 10_000)
-	root := blobtest.Image(t, &src, linux, layer)
+	base := layers("strict", 5, 1000)
 	client := remote.New(remote.Options{Keychain: password})
-	if err := client.Hint(reference(address, "private/base"), blobtest.Describe(layer)); err != nil {
+	for _, layer := range base {
+		if err := client.Hint(reference(address, "private/base"), blobtest.Describe(layer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := blobtest.Image(t, &src, linux, base...)
+	to := quick.Sink(open(t, client, address, "app"))
+	if _, err := blob.Copy(t.Context(), to, &src, blob.CopyOptions{Jobs: 1}, root); err != nil {
 		t.Fatal(err)
 	}
-	push(t, client, address, "app", &src, root)
+	if s.refused != 1 {
+		t.Errorf("asked %d times for a token that is not given", s.refused)
+	}
 }
 
 func TestRefusedCredentialsAreNamedAndNotShown(t *testing.T) {

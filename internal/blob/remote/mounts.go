@@ -13,7 +13,8 @@ type mountHabits struct {
 	mu      sync.Mutex
 	self    habit
 	cross   habit
-	unasked int64 // bytes uploaded since the last question
+	denied  map[string]bool // repositories that nothing can be mounted from, perhaps for want of a right
+	unasked int64           // bytes uploaded since the last question
 	asking  int
 	told    chan struct{} // closed when asking gets 0
 }
@@ -45,6 +46,23 @@ func (m *mountHabits) learn(cross bool, h habit) {
 	if m.self == unknown && (!cross || h == refuses) { // who does not mount from elsewhere does not mount from here
 		m.self = h
 	}
+}
+
+// deny notes that asking to mount from a repository is answered by an error.
+func (m *mountHabits) deny(from string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.denied == nil {
+		m.denied = map[string]bool{}
+	}
+	m.denied[from] = true
+}
+
+// worth reports whether mounting from another repository is worth asking for.
+func (m *mountHabits) worth(from string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cross != refuses && !m.denied[from]
 }
 
 // ask runs a question whose answer may teach a habit.

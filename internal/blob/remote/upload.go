@@ -38,13 +38,13 @@ type upload struct {
 // begin returns where to upload d to, or nil if d is there now.
 func (r *Repository) begin(ctx context.Context, d oci.Descriptor, c claim) (at *url.URL, err error) {
 	for _, from := range c.from {
-		if r.host.mounts.of(true) == refuses {
-			break
+		if !r.host.mounts.worth(from) {
+			continue
 		}
 		if at, err = r.mount(ctx, d, from); err != nil || at == nil {
 			return nil, err
 		}
-		if c.sure {
+		if c.sure && r.host.mounts.worth(from) { // which it is not if the answer was an error
 			r.host.mounts.learn(true, refuses)
 		}
 	}
@@ -85,7 +85,9 @@ func (r *Repository) mount(ctx context.Context, d oci.Descriptor, from string) (
 	cross := from != r.name
 	at, err := r.post(ctx, d, from)
 	if status := statusOf(err); status >= 400 && status != http.StatusTooManyRequests {
-		if at, err = r.post(ctx, d, ""); err == nil && !cross {
+		if at, err = r.post(ctx, d, ""); err == nil && cross {
+			r.host.mounts.deny(from)
+		} else if err == nil {
 			r.host.mounts.learn(false, refuses)
 		}
 	} else if at == nil && err == nil {

@@ -11,23 +11,24 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Proxy stands before a registry. It counts what passes, and every request takes Latency longer.
+// Proxy stands before a registry, counts what passes, and delays it.
 type Proxy struct {
 	// Registry is the host:port of the registry.
 	Registry string
-	// Latency is added to every request.
+	// Latency is added to every request, and twice to the first of a connection, since that takes a round trip of its own.
 	Latency time.Duration
 	// Fault may answer a request itself, and then returns true. It may change what it lets pass.
 	Fault func(http.ResponseWriter, *http.Request) bool
 
 	forward http.Handler
+	sent    atomic.Int64
 	mu      sync.Mutex
 	seen    []Seen
-	sent    int64
 }
 
 // Seen is one request that came by.
@@ -50,7 +51,7 @@ func (p *Proxy) Serve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := &http.Server{Handler: p.Handler()}
+	s := &http.Server{Handler: p.Handler(), ConnContext: newConnection}
 	go s.Serve(l)
 	context.AfterFunc(ctx, func() { s.Close() })
 	return l.Addr().String(), nil
@@ -64,13 +65,24 @@ func (p *Proxy) Handler() http.Handler {
 			r.Out.Host = r.In.Host // so that the registry names the proxy in its answers
 			r.SetXForwarded()
 		},
-		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-		ErrorLog:  log.New(io.Discard, "", 0),
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 256 << 10, ReadBufferSize: 64 << 10,
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return http.HandlerFunc(p.serve)
 }
 
+type connectionKey struct{}
+
+func newConnection(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, new(sync.Once))
+}
+
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
+	if first, ok := r.Context().Value(connectionKey{}).(*sync.Once); ok {
+		first.Do(func() { time.Sleep(p.Latency) })
+	}
 	time.Sleep(p.Latency)
 	seen := Seen{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	if r.Body != nil {
@@ -92,9 +104,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) Reset() ([]Seen, int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen, sent := p.seen, p.sent
-	p.seen, p.sent = nil, 0
-	return seen, sent
+	seen := p.seen
+	p.seen = nil
+	return seen, p.sent.Swap(0)
 }
 
 type countedBody struct {
@@ -104,9 +116,7 @@ type countedBody struct {
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.proxy.mu.Lock()
-	defer b.proxy.mu.Unlock()
-	b.proxy.sent += int64(n)
+	b.proxy.sent.Add(int64(n))
 	return n, err
 }
 
