@@ -11,21 +11,29 @@ import (
 // errBody is wrapped by the errors of reading a request.
 var errBody = errors.New("the request did not arrive as a whole")
 
-// body is the request's body, which fails when it arrives too slowly.
+// slowest is how many bytes a second a body must have on average, besides the time for which it may stand still.
+const slowest = 16 << 10
+
+// body is the request's body, which fails when it stands still or arrives too slowly.
 func (c call) body() io.Reader {
-	return &timed{c.r.Body, http.NewResponseController(c.w), time.Now().Add(c.Stall)}
+	return &timed{c.r.Body, http.NewResponseController(c.w), c.Stall, time.Now().Add(c.Stall)}
 }
 
 type timed struct {
 	r       io.Reader
 	control *http.ResponseController
-	until   time.Time
+	stall   time.Duration
+	until   time.Time // what has arrived was fast enough for this
 }
 
 func (t *timed) Read(p []byte) (int, error) {
-	t.control.SetReadDeadline(t.until)
+	deadline := time.Now().Add(t.stall)
+	if t.until.Before(deadline) {
+		deadline = t.until
+	}
+	t.control.SetReadDeadline(deadline)
 	n, err := t.r.Read(p)
-	t.until = t.until.Add(timeFor(int64(n)))
+	t.until = t.until.Add(time.Duration(n) * (time.Second / slowest))
 	if err == io.EOF {
 		t.control.SetReadDeadline(time.Time{}) // or it would end the request while it is being answered
 	} else if err != nil {

@@ -1,17 +1,16 @@
 package registry
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
 )
 
-// slowest is how many bytes a second a client must send or take on average, after it has stalled as long as it may.
-const slowest = 16 << 10
+// piece is how much of an answer a client must take in the time for which it may stand still.
+const piece = 256 << 10
 
-func timeFor(bytes int64) time.Duration { return time.Duration(bytes) * time.Second / slowest }
-
-// recorder remembers what was answered, and gives the client time to take it.
+// recorder remembers what was answered, and cuts a client that does not take it.
 type recorder struct {
 	http.ResponseWriter
 	stall   time.Duration
@@ -28,36 +27,46 @@ func (s *Registry) timed(w http.ResponseWriter, r *http.Request) *recorder {
 	return &recorder{ResponseWriter: w, stall: s.Stall}
 }
 
-// begin is called with the first that is known of an answer.
-func (w *recorder) begin(status int, size int64) {
-	if w.status != 0 {
-		return
-	}
-	w.status = status
-	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.stall + timeFor(size)))
+// allow gives the client time for the next n bytes.
+func (w *recorder) allow(n int64) {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.stall * time.Duration(1+n/piece)))
 }
 
 // WriteHeader implements [http.ResponseWriter].
 func (w *recorder) WriteHeader(status int) {
-	size, _ := parseOffset(w.Header().Get("Content-Length"))
-	w.begin(status, size)
+	w.status = cmp.Or(w.status, status)
+	w.allow(0)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements [http.ResponseWriter].
 func (w *recorder) Write(p []byte) (int, error) {
-	w.begin(http.StatusOK, int64(len(p)))
+	w.status = cmp.Or(w.status, http.StatusOK)
+	w.allow(int64(len(p)))
 	n, err := w.ResponseWriter.Write(p)
 	w.written += int64(n)
 	return n, err
 }
 
-// ReadFrom implements [io.ReaderFrom], by which a file goes to the network without passing through here.
-func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
-	w.begin(http.StatusOK, 0)
-	n, err := io.Copy(w.ResponseWriter, r)
-	w.written += n
-	return n, err
+// ReadFrom implements [io.ReaderFrom], by which the kernel sends a file on its own: piece by piece, so that there is a deadline for
+// each.
+func (w *recorder) ReadFrom(r io.Reader) (sent int64, err error) {
+	w.status = cmp.Or(w.status, http.StatusOK)
+	left := int64(1<<63 - 1)
+	if l, ok := r.(*io.LimitedReader); ok { // the kernel sees a file through one of these, not through two
+		r, left = l.R, l.N
+	}
+	for left > 0 {
+		n := min(left, piece)
+		w.allow(n)
+		var m int64
+		m, err = io.Copy(w.ResponseWriter, &io.LimitedReader{R: r, N: n})
+		sent, left, w.written = sent+m, left-m, w.written+m
+		if err != nil || m < n {
+			break
+		}
+	}
+	return sent, err
 }
 
 // Unwrap is for [http.ResponseController].

@@ -67,15 +67,47 @@ func TestABodyMayTakeItsTimeWhenItKeepsComing(t *testing.T) {
 	}
 }
 
-// A client that reads nothing is cut when the kernel's buffers are full and it has had the time that the slowest may take.
-func TestAClientThatTakesNothingIsCut(t *testing.T) {
+// However fast it was before.
+func TestAFastBodyThatStallsIsCut(t *testing.T) {
 	host := serve(t, registry.Options{Store: open(t, t.TempDir(), noLimits), Stall: 200 * time.Millisecond})
-	const requests, size = 4000, 8 << 10
+	c := raw(t, host, "POST /v2/a/blobs/uploads/?digest="+string(oci.DigestOf(nil))+" HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"+
+		strings.Repeat("x", 4<<20))
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("there is no answer: %v", err)
+	}
+	if answer.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("it is answered with %s", answer.Status)
+	}
+}
+
+func TestAClientThatStopsTakingIsCut(t *testing.T) {
+	host := serve(t, registry.Options{Store: open(t, t.TempDir(), noLimits), Stall: 200 * time.Millisecond})
+	const size = 32 << 20 // more than the kernel's buffers hold
 	d := client{t, host}.blob("a", strings.Repeat("x", size))
-	c := raw(t, host, strings.Repeat(fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\n\r\n", d.Digest), requests))
+	c := raw(t, host, fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\n\r\n", d.Digest))
+	if _, err := io.CopyN(io.Discard, c, 1<<20); err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(2 * time.Second)
-	if n, err := io.Copy(io.Discard, c); n >= requests*size {
-		t.Errorf("%d bytes came, %v; want the connection to be cut before", n, err)
+	if n, err := io.Copy(io.Discard, c); n >= size-1<<20 {
+		t.Errorf("%d more bytes came, %v; want the connection to be cut before", n, err)
+	}
+}
+
+func TestAClientMayTakeItsTimeWhenItKeepsTaking(t *testing.T) {
+	stall := 300 * time.Millisecond
+	host := serve(t, registry.Options{Store: open(t, t.TempDir(), noLimits), Stall: stall})
+	const size = 24 << 20
+	d := client{t, host}.blob("a", strings.Repeat("x", size))
+	c := raw(t, host, fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", d.Digest))
+	got, r := int64(0), bufio.NewReaderSize(c, 64<<10)
+	for range 12 { // longer than the stall altogether
+		n, err := io.CopyN(io.Discard, r, size/12)
+		if got += n; err != nil {
+			t.Fatalf("after %d bytes: %v", got, err)
+		}
+		time.Sleep(stall / 4)
 	}
 }
 
