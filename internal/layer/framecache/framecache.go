@@ -70,6 +70,9 @@ func Open(dir string, limit int64) (*Cache, error) {
 	return &Cache{dir: dir, limit: limit / shards}, nil
 }
 
+// String is the directory that the cache was opened in.
+func (c *Cache) String() string { return filepath.Dir(c.dir) }
+
 func (c *Cache) path(k Key) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%02x", k[0]), fmt.Sprintf("%x", k[1:]))
 }
