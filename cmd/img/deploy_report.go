@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,10 +39,17 @@ func (d *deployment) report(ctx context.Context, results []deploy.Result) error 
 	case len(results) == 1:
 		return failed[0].Err
 	}
-	for _, r := range failed {
-		complain(d.Stderr, r.Err)
-	}
+	complain(d.Stderr, errorsOf(failed))
 	return fmt.Errorf("failed: %s", undone(failed, len(results)))
+}
+
+// errorsOf joins the errors, so that a hint that several have is given once.
+func errorsOf(failed []deploy.Result) error {
+	var all []error
+	for _, r := range failed {
+		all = append(all, r.Err)
+	}
+	return errors.Join(all...)
 }
 
 // undone names the operations that are not done.
