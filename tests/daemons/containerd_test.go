@@ -22,7 +22,7 @@ func eachSuite(t *testing.T, do func(t *testing.T, suite string)) {
 	}
 }
 
-func dialContainerd(t *testing.T, socket, namespace string) *containerd.Client {
+func dialContainerd(t testing.TB, socket, namespace string) *containerd.Client {
 	t.Helper()
 	c, err := containerd.Dial(socket, namespace)
 	if err != nil {

@@ -38,6 +38,7 @@ type launched struct {
 type process struct {
 	kind, suite string
 	dir, root   string
+	front       string // a socket to use instead
 	cmd         *exec.Cmd
 }
 
@@ -55,7 +56,7 @@ func TestMain(m *testing.M) {
 }
 
 // start returns a daemon of a kind that tools/daemons/up knows. All tests share it, so they use names and contents of their own.
-func start(t *testing.T, kind, suite string) *process {
+func start(t testing.TB, kind, suite string) *process {
 	t.Helper()
 	needRoot(t)
 	key := kind + " " + suite
@@ -74,7 +75,7 @@ func start(t *testing.T, kind, suite string) *process {
 }
 
 // needRoot skips the test where no daemon can run.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if reason := whyNot(); reason != "" {
 		if os.Getenv("IMG_TEST_DAEMONS") == "required" {
@@ -147,6 +148,9 @@ func launch(kind, suite, extra string) (*process, error) {
 // socket is where the daemon listens.
 func (d *process) socket() string {
 	name, _, _ := strings.Cut(d.kind, "-")
+	if d.front != "" {
+		return d.front
+	}
 	return filepath.Join(d.dir, name+".sock")
 }
 
@@ -165,7 +169,7 @@ func (d *process) stop() {
 }
 
 // run runs a command inside the daemon's root and returns what it prints.
-func (d *process) run(t *testing.T, args ...string) string {
+func (d *process) run(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := d.try(args...)
 	if err != nil {
@@ -186,25 +190,25 @@ func (d *process) try(args ...string) (string, error) {
 }
 
 // docker runs docker's command.
-func (d *process) docker(t *testing.T, args ...string) string {
+func (d *process) docker(t testing.TB, args ...string) string {
 	t.Helper()
 	return d.run(t, append([]string{"docker", "-H", "unix://" + d.socket()}, args...)...)
 }
 
 // ctr runs containerd's command.
-func (d *process) ctr(t *testing.T, namespace string, args ...string) string {
+func (d *process) ctr(t testing.TB, namespace string, args ...string) string {
 	t.Helper()
 	return d.run(t, append([]string{"ctr", "-a", d.socket(), "-n", namespace}, args...)...)
 }
 
 // ctrRun runs a container of an image and returns what it prints.
-func (d *process) ctrRun(t *testing.T, namespace, name string) string {
+func (d *process) ctrRun(t testing.TB, namespace, name string) string {
 	t.Helper()
 	return d.ctr(t, namespace, "run", "--rm", "--fifo-dir", filepath.Join(d.dir, "fifo"), name, "c")
 }
 
 // podmanCommand is what runs podman's command, to be followed by its arguments.
-func (d *process) podmanCommand(t *testing.T) []string {
+func (d *process) podmanCommand(t testing.TB) []string {
 	t.Helper()
 	env, err := os.ReadFile(filepath.Join(d.dir, "env"))
 	if err != nil {
@@ -214,7 +218,7 @@ func (d *process) podmanCommand(t *testing.T) []string {
 }
 
 // podman runs podman's command.
-func (d *process) podman(t *testing.T, args ...string) string {
+func (d *process) podman(t testing.TB, args ...string) string {
 	t.Helper()
 	return d.run(t, append(d.podmanCommand(t), args...)...)
 }

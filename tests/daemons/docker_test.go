@@ -17,7 +17,7 @@ import (
 )
 
 // dialDocker returns a client for the daemon behind a socket, as DOCKER_HOST would.
-func dialDocker(t *testing.T, socket string) *docker.Client {
+func dialDocker(t testing.TB, socket string) *docker.Client {
 	t.Helper()
 	c, err := docker.Dial(func(name string) string {
 		return map[string]string{"DOCKER_HOST": "unix://" + socket}[name]

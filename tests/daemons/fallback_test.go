@@ -152,7 +152,7 @@ func TestLoadsFailWithWhatTheSourceSays(t *testing.T) {
 }
 
 // dial returns the adapter for a daemon.
-func dial(t *testing.T, d *process) daemon.Daemon {
+func dial(t testing.TB, d *process) daemon.Daemon {
 	t.Helper()
 	switch d.kind {
 	case "containerd":

@@ -54,7 +54,7 @@ type file struct {
 	body []byte
 }
 
-func tarOf(t *testing.T, files ...file) []byte {
+func tarOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -72,7 +72,7 @@ func tarOf(t *testing.T, files ...file) []byte {
 	return b.Bytes()
 }
 
-func gzipped(t *testing.T, files ...file) layer {
+func gzipped(t testing.TB, files ...file) layer {
 	t.Helper()
 	raw := tarOf(t, files...)
 	var b bytes.Buffer
@@ -84,7 +84,7 @@ func gzipped(t *testing.T, files ...file) layer {
 	return layer{mediaType: oci.MediaTypeLayerGzip, body: b.Bytes(), diffID: oci.DigestOf(raw)}
 }
 
-func zstandard(t *testing.T, files ...file) layer {
+func zstandard(t testing.TB, files ...file) layer {
 	t.Helper()
 	raw := tarOf(t, files...)
 	w, err := zstd.NewWriter(nil)
@@ -94,14 +94,14 @@ func zstandard(t *testing.T, files ...file) layer {
 	return layer{mediaType: oci.MediaTypeLayerZstd, body: w.EncodeAll(raw, nil), diffID: oci.DigestOf(raw)}
 }
 
-func stored(t *testing.T, files ...file) layer {
+func stored(t testing.TB, files ...file) layer {
 	t.Helper()
 	raw := tarOf(t, files...)
 	return layer{mediaType: oci.MediaTypeLayer, body: raw, diffID: oci.DigestOf(raw)}
 }
 
 // image adds an image of layers, which runs /program, to s.
-func image(t *testing.T, s *mem.Store, p oci.Platform, layers ...layer) oci.Descriptor {
+func image(t testing.TB, s *mem.Store, p oci.Platform, layers ...layer) oci.Descriptor {
 	t.Helper()
 	m := oci.Manifest{Versioned: oci.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeManifest}
 	var diffIDs []oci.Digest
@@ -120,7 +120,7 @@ func image(t *testing.T, s *mem.Store, p oci.Platform, layers ...layer) oci.Desc
 	return d
 }
 
-func encode(t *testing.T, v any) []byte {
+func encode(t testing.TB, v any) []byte {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -138,12 +138,12 @@ const large = 3 << 20
 
 // app is an image of three layers: a large one, the program and a message. It is the tests' image, in as many versions as there are messages; seed makes its
 // layers others than other tests'.
-func app(t *testing.T, s *mem.Store, seed, message string) oci.Descriptor {
+func app(t testing.TB, s *mem.Store, seed, message string) oci.Descriptor {
 	t.Helper()
 	return image(t, s, own, append(below(t, seed), gzipped(t, file{"message", 0o644, []byte(message)}, file{"of", 0o644, []byte(seed)}))...)
 }
 
-func below(t *testing.T, seed string) []layer {
+func below(t testing.TB, seed string) []layer {
 	t.Helper()
 	p, err := program()
 	if err != nil {

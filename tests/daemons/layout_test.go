@@ -131,7 +131,7 @@ func TestOtherToolsReadOurLayouts(t *testing.T) {
 	})
 }
 
-func writeArchive(t *testing.T, path string, source blob.Source, im layout.Image) {
+func writeArchive(t testing.TB, path string, source blob.Source, im layout.Image) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // slightly is the most that a load of an image that changed a little may send: the layer, the config, the manifest, and the talk around it.
 const slightly = 64 << 10
 
-func names(t *testing.T, all ...string) []daemon.Name {
+func names(t testing.TB, all ...string) []daemon.Name {
 	t.Helper()
 	var ns []daemon.Name
 	for _, s := range all {
@@ -27,7 +27,7 @@ func names(t *testing.T, all ...string) []daemon.Name {
 	return ns
 }
 
-func load(t *testing.T, to daemon.Daemon, im daemon.Image) daemon.Loaded {
+func load(t testing.TB, to daemon.Daemon, im daemon.Image) daemon.Loaded {
 	t.Helper()
 	done, err := to.Load(t.Context(), im)
 	if err != nil {

@@ -17,7 +17,7 @@ type proxy struct {
 	sent atomic.Int64
 }
 
-func newProxy(t *testing.T, to string) *proxy {
+func newProxy(t testing.TB, to string) *proxy {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "img-proxy-")
 	if err != nil {
