@@ -142,14 +142,30 @@ _registry = repository_rule(
     doc = "The registry server, for the platform that is built for.",
 )
 
-def _tool_impl(_mctx):
+def tool_repositories(declare = lambda rule, **attributes: rule(**attributes)):
+    """Declares the tool for every platform, its toolchains, and the registry server.
+
+    Args:
+      declare: (function) declares one repository; a WORKSPACE leaves out those that are there.
+    """
     for goos, goarch in _PLATFORMS:
         p = goos + "_" + goarch
-        _go_binary(name = "rules_img_tool_" + p, package = "./cmd/img", goos = goos, goarch = goarch)
-        _go_binary(name = "rules_img_registry_" + p, package = "./cmd/registry", goos = goos, goarch = goarch)
-    _go_binary(name = "rules_img_tool_host", package = "./cmd/img")
-    _toolchains(name = "rules_img_toolchains")
-    _registry(name = "rules_img_registry")
+        declare(_go_binary, name = "rules_img_tool_" + p, package = "./cmd/img", goos = goos, goarch = goarch)
+        declare(_go_binary, name = "rules_img_registry_" + p, package = "./cmd/registry", goos = goos, goarch = goarch)
+    host_tool_repository(declare)
+    declare(_toolchains, name = "rules_img_toolchains")
+    declare(_registry, name = "rules_img_registry")
+
+def host_tool_repository(declare):
+    """Declares the tool that repository rules run.
+
+    Args:
+      declare: as of tool_repositories().
+    """
+    declare(_go_binary, name = "rules_img_tool_host", package = "./cmd/img")
+
+def _tool_impl(_mctx):
+    tool_repositories()
 
 tool = module_extension(
     implementation = _tool_impl,

@@ -1,0 +1,26 @@
+"""WORKSPACE: where the img tool comes from. With bzlmod, MODULE.bazel says it.
+
+```starlark
+load("@rules_img//img:dependencies.bzl", "rules_img_dependencies")
+load("@rules_img//img:repositories.bzl", "img_register_prebuilt_toolchains")
+
+rules_img_dependencies()
+
+img_register_prebuilt_toolchains()
+```
+"""
+
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
+load("//img/private/repo:tool.bzl", "host_tool_repository", "tool_repositories")
+
+def img_register_prebuilt_toolchains():
+    """Declares the img tool for every platform and registers its toolchains. A toolchain that the WORKSPACE registers before wins.
+
+    The tool is built from this module's own sources, by the `go` of the machine, for the platforms that a build asks for.
+    """
+    tool_repositories(maybe)
+    native.register_toolchains("@rules_img_toolchains//:all")
+
+def pull_tool_register_prebuilt_repositories():
+    """Declares the img tool that `pull` runs, for a WORKSPACE that does no more than pull. `img_register_prebuilt_toolchains()` does so too."""
+    host_tool_repository(maybe)
