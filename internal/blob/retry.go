@@ -28,7 +28,8 @@ type Retry struct {
 
 // IsTransient reports whether the operation that returned err may succeed when tried again. An error decides for itself
 // with a method Transient() bool; of the others, broken connections and timeouts are transient. An error with a
-// method RetryAfter() time.Duration says how long to wait at least.
+// method RetryAfter() time.Duration says how long to wait at least; one with a method Progressed() bool, that the attempt got
+// further than those before, so that it is not counted.
 func IsTransient(err error) bool {
 	var decided interface{ Transient() bool }
 	switch {
@@ -59,6 +60,10 @@ func (r Retry) Do(ctx context.Context, op func() error) error {
 		err := op()
 		if !IsTransient(err) || ctx.Err() != nil {
 			return err
+		}
+		var got interface{ Progressed() bool }
+		if errors.As(err, &got) && got.Progressed() {
+			attempt = 1
 		}
 		if attempt >= r.attempts() {
 			return fmt.Errorf("%w (tried %d times)", err, attempt)

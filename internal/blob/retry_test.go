@@ -76,6 +76,26 @@ func TestRetryGivesUp(t *testing.T) {
 	})
 }
 
+// further is an error of an attempt that got further than those before.
+type further struct{ busy }
+
+func (further) Progressed() bool { return true }
+
+func TestRetryDoesNotCountWhatGetsFurther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		err := blob.Retry{Attempts: 3}.Do(t.Context(), func() error {
+			if tries++; tries < 20 {
+				return further{}
+			}
+			return busy{}
+		})
+		if tries != 21 || !errors.Is(err, busy{}) { // the last that got further counts as the first of three
+			t.Errorf("tried %d times, %v", tries, err)
+		}
+	})
+}
+
 func TestRetryDoesNotTryAgainWhatCannotPass(t *testing.T) {
 	tries := 0
 	blob.Retry{}.Do(t.Context(), func() error { tries++; return errors.New("no") })

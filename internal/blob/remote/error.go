@@ -31,6 +31,7 @@ type Error struct {
 	Message string
 
 	hint       string
+	progressed bool
 	retryAfter time.Duration
 	cause      error
 }
@@ -72,6 +73,9 @@ func (e *Error) Transient() bool {
 
 // RetryAfter implements what [blob.IsTransient] asks.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
+
+// Progressed implements what [blob.IsTransient] asks: the uploads of a blob that broke off got further from one to the next.
+func (e *Error) Progressed() bool { return e.progressed }
 
 // statusOf is the status of the answer that err is about, or 0.
 func statusOf(err error) int {

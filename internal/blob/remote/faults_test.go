@@ -213,6 +213,17 @@ func TestAnUploadThatBreaksOffGoesOn(t *testing.T) {
 	}
 }
 
+// TestABadLineIsNotGivenUp as long as each try gets further.
+func TestABadLineIsNotGivenUp(t *testing.T) {
+	_, address := remotetest.NewProxy(t, remotetest.Olareg(t), closeAfter(100, 1<<20))
+	var src mem.Store
+	root := blobtest.Image(t, &src, linux, blobtest.Bytes("bad line", 12<<20))
+	to := blob.Retry{Wait: 50 * time.Millisecond, MaxWait: 50 * time.Millisecond, Attempts: 3}.Sink(open(t, remote.New(remote.Options{}), address, "app"))
+	if _, err := blob.Copy(t.Context(), to, &src, blob.CopyOptions{}, root); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestAnUploadThatCannotGoOnBeginsAnew: the registry has forgotten it.
 func TestAnUploadThatCannotGoOnBeginsAnew(t *testing.T) {
 	cut := closeAfter(1, 2<<20)

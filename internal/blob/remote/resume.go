@@ -15,10 +15,10 @@ import (
 // worthResuming is the size from which on the two requests of going on cost less than starting again.
 const worthResuming = 1 << 20
 
-// broken are the uploads that broke off, and where they went.
+// broken are the uploads that broke off.
 type broken struct {
 	mu      sync.Mutex
-	uploads map[brokenKey]*url.URL
+	uploads map[brokenKey]upload
 }
 
 type brokenKey struct {
@@ -26,36 +26,36 @@ type brokenKey struct {
 	digest     oci.Digest
 }
 
-func (b *broken) keep(repository string, d oci.Descriptor, at *url.URL) {
+func (b *broken) keep(repository string, d oci.Descriptor, u upload) {
 	if d.Size < worthResuming {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.uploads == nil {
-		b.uploads = map[brokenKey]*url.URL{}
+		b.uploads = map[brokenKey]upload{}
 	}
-	b.uploads[brokenKey{repository, d.Digest}] = at
+	b.uploads[brokenKey{repository, d.Digest}] = u
 }
 
-func (b *broken) take(repository string, d oci.Descriptor) (*url.URL, bool) {
+func (b *broken) take(repository string, d oci.Descriptor) (upload, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := brokenKey{repository, d.Digest}
-	at, ok := b.uploads[key]
+	u, ok := b.uploads[key]
 	delete(b.uploads, key)
-	return at, ok
+	return u, ok
 }
 
 // resume goes on with an upload where the registry says it broke off. It returns false when there is nothing to go on with, so
 // that the upload must begin anew. A registry that is still writing down what arrived says too little, and is asked again.
-func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Source, at *url.URL) (whole bool, err error) {
+func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Source, last upload) (whole bool, err error) {
 	for range 3 {
-		at, offset, err := r.progress(ctx, d, at)
+		at, offset, err := r.arrived(ctx, d, last.at)
 		if err != nil || offset == 0 || offset > d.Size {
 			return false, ctx.Err()
 		}
-		err = r.upload(ctx, d, src, upload{at, offset, true})
+		err = r.upload(ctx, d, src, upload{at, offset, true, offset > last.offset})
 		status := statusOf(err)
 		if status < 400 || blob.IsTransient(err) {
 			return err == nil, err
@@ -67,8 +67,8 @@ func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Sour
 	return false, nil
 }
 
-// progress asks how many bytes of an upload have arrived, and where the rest goes.
-func (r *Repository) progress(ctx context.Context, d oci.Descriptor, at *url.URL) (*url.URL, int64, error) {
+// arrived asks how many bytes of an upload have arrived, and where the rest goes.
+func (r *Repository) arrived(ctx context.Context, d oci.Descriptor, at *url.URL) (*url.URL, int64, error) {
 	req := r.request(http.MethodGet, at, d)
 	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusNoContent, http.StatusOK, http.StatusAccepted)
 	if err != nil {

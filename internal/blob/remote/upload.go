@@ -15,9 +15,9 @@ import (
 
 // putBlob gets d into the repository: by what is left of an upload that broke off, by mounting it, or by sending it.
 func (r *Repository) putBlob(ctx context.Context, d oci.Descriptor, src blob.Source, c claim) error {
-	at, broken := r.host.broken.take(r.name, d)
+	last, broken := r.host.broken.take(r.name, d)
 	if broken {
-		if whole, err := r.resume(ctx, d, src, at); whole || err != nil {
+		if whole, err := r.resume(ctx, d, src, last); whole || err != nil {
 			return err
 		}
 	}
@@ -30,9 +30,10 @@ func (r *Repository) putBlob(ctx context.Context, d oci.Descriptor, src blob.Sou
 
 // upload is one try at sending the bytes of a blob.
 type upload struct {
-	at     *url.URL
-	offset int64 // what the registry has already
-	again  bool  // the last one broke off
+	at      *url.URL
+	offset  int64 // what the registry has already
+	again   bool  // the last one broke off
+	further bool  // but got further than the one before it
 }
 
 // begin returns where to upload d to, or nil if d is there now.
@@ -155,13 +156,22 @@ func (r *Repository) upload(ctx context.Context, d oci.Descriptor, src blob.Sour
 	}
 	resp, err := r.host.do(ctx, r.host.pushes, req, http.StatusCreated, http.StatusNoContent, http.StatusOK)
 	if err != nil {
-		if blob.IsTransient(err) {
-			r.host.broken.keep(r.name, d, u.at)
-		}
-		return err
+		return r.brokeOff(d, u, err)
 	}
 	drain(resp)
 	return nil
+}
+
+// brokeOff remembers an upload that a next try may go on with.
+func (r *Repository) brokeOff(d oci.Descriptor, u upload, err error) error {
+	if !blob.IsTransient(err) {
+		return err
+	}
+	r.host.broken.keep(r.name, d, u)
+	if said := (*Error)(nil); errors.As(err, &said) {
+		said.progressed = u.further
+	}
+	return err
 }
 
 // openAt opens d from offset on, and leaves out what comes before if the source can't.
