@@ -117,7 +117,8 @@ func (d *Display) end(t *transfer, ok bool) {
 	}
 }
 
-// rate is the speed of a transfer, smoothed over some two seconds.
+// rate is the speed of a transfer, smoothed over some two seconds. What goes in its first moment fills buffers, and is not
+// counted.
 type rate struct {
 	since time.Duration
 	was   int64
@@ -129,12 +130,13 @@ func (r *rate) at(now time.Duration, bytes int64) float64 {
 	if span <= 0 {
 		return r.value
 	}
-	fresh := max(0, float64(bytes-r.was)/span)
-	weight := 1.0
-	if r.since > 0 {
-		weight = min(1, span/2)
+	if r.since > 0 || span >= 1 {
+		weight := min(1, span/2)
+		if r.value == 0 {
+			weight = 1
+		}
+		r.value += weight * (max(0, float64(bytes-r.was)/span) - r.value)
 	}
-	r.value += weight * (fresh - r.value)
 	r.since, r.was = now, bytes
 	return r.value
 }

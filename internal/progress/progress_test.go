@@ -214,6 +214,24 @@ func (r ranges) OpenRange(ctx context.Context, d oci.Descriptor, _ int64) (io.Re
 	return r.Open(ctx, d)
 }
 
+// TestABufferThatFillsIsNoSpeed: it takes the first megabytes at once.
+func TestABufferThatFillsIsNoSpeed(t *testing.T) {
+	var r rate
+	if v := r.at(100*time.Millisecond, 4_000_000); v != 0 {
+		t.Errorf("after a tenth of a second the speed is %v; want none yet", v)
+	}
+	if v := r.at(600*time.Millisecond, 4_500_000); v != 1_000_000 {
+		t.Errorf("the speed is %v; want a megabyte a second", v)
+	}
+}
+
+func TestWhatIsSentWaitsForTheAnswer(t *testing.T) {
+	b := layer("sent", 1000)
+	if l := line(state{b, 1000, 5}); !strings.HasSuffix(l, "sent, waiting for the answer") {
+		t.Errorf("the line is %q", l)
+	}
+}
+
 func TestNoDisplayShowsNothing(t *testing.T) {
 	var d *Display
 	ran := false

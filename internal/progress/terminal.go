@@ -75,6 +75,9 @@ func (t *terminal) text(active []state, done blob.Tally) (string, int) {
 
 func line(s state) string {
 	l := fmt.Sprintf("%-8s %s  %9s of %-9s", kind(s.blob), s.blob.Digest.Encoded()[:12], Bytes(s.at), Bytes(s.blob.Size))
+	if s.at >= s.blob.Size {
+		return l + "  sent, waiting for the answer"
+	}
 	if left, ok := s.left(); ok {
 		l += fmt.Sprintf("  %9s/s  %s left", Bytes(int64(s.rate)), left.Round(time.Second))
 	}
