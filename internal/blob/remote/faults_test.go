@@ -191,9 +191,7 @@ func (b *breaking) Read(p []byte) (int, error) {
 }
 
 func TestAnUploadThatBreaksOffGoesOn(t *testing.T) {
-	for name, start := range map[string]func(testing.TB) string{
-		"distribution": remotetest.Distribution, "olareg": remotetest.Olareg,
-	} {
+	for name, start := range startRegistries {
 		t.Run(name, func(t *testing.T) {
 			proxy, address := remotetest.NewProxy(t, start(t), closeAfter(2, 20<<20))
 			var src mem.Store

@@ -96,9 +96,7 @@ func TestANewImageTakesTwoRequestsForEachBlob(t *testing.T) {
 }
 
 func TestAChangedImageSendsWhatChanged(t *testing.T) {
-	for name, start := range map[string]func(testing.TB) string{
-		"distribution": remotetest.Distribution, "olareg": remotetest.Olareg,
-	} {
+	for name, start := range startRegistries {
 		t.Run(name, func(t *testing.T) {
 			proxy, address := remotetest.NewProxy(t, start(t), nil)
 			var src mem.Store

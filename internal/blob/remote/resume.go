@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -48,10 +49,16 @@ func (b *broken) take(repository string, d oci.Descriptor) (upload, bool) {
 }
 
 // resume goes on with an upload where the registry says it broke off. It returns false when there is nothing to go on with, so
-// that the upload must begin anew. A registry that is still writing down what arrived says too little, and is asked again.
+// that the upload must begin anew.
 func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Source, last upload) (whole bool, err error) {
-	for range 3 {
+	for try := range triesToResume {
+		if err := sleep(ctx, time.Duration(try)*stillWriting); err != nil {
+			return false, err
+		}
 		at, offset, err := r.arrived(ctx, d, last.at)
+		if statusOf(err) == http.StatusConflict {
+			continue
+		}
 		if err != nil || offset == 0 || offset > d.Size {
 			return false, ctx.Err()
 		}
@@ -66,6 +73,13 @@ func (r *Repository) resume(ctx context.Context, d oci.Descriptor, src blob.Sour
 	}
 	return false, nil
 }
+
+// A registry may not know yet that the connection broke: it says that somebody is writing, or, while it still writes down what
+// came, too little. It is asked so often, and waited for so much longer each time.
+const (
+	triesToResume = 4
+	stillWriting  = 200 * time.Millisecond
+)
 
 // arrived asks how many bytes of an upload have arrived, and where the rest goes.
 func (r *Repository) arrived(ctx context.Context, d oci.Descriptor, at *url.URL) (*url.URL, int64, error) {
