@@ -7,14 +7,16 @@ import (
 )
 
 // Check reports a plan that can't be carried out: a blob that its roots need and that it does not name, or one of an eager
-// operation that is neither at hand nor in a base. read returns the content of a manifest or index of the plan.
+// operation that is neither at hand nor in a base. read returns the content of a manifest or index of the plan. A manifest that
+// the plan does not name is left to the base, if there is one: attestations and indexes inside an index are not pulled for a build.
 func (p Plan) Check(read func(oci.Descriptor) ([]byte, error)) error {
 	known := map[oci.Digest]Blob{}
 	for _, b := range p.Blobs {
 		known[b.Digest] = b
 	}
 	for _, op := range p.Operations {
-		c := completeness{known: known, mayLack: len(p.Bases) > 0 || op.Strategy != "eager", seen: map[oci.Digest]bool{}, read: read}
+		based := len(p.Bases) > 0
+		c := completeness{known: known, based: based, mayLack: based || op.Strategy != "eager", seen: map[oci.Digest]bool{}, read: read}
 		if err := c.walk(op.Root); err != nil {
 			return fmt.Errorf("%s: %w", op.Name, err)
 		}
@@ -24,6 +26,7 @@ func (p Plan) Check(read func(oci.Descriptor) ([]byte, error)) error {
 
 type completeness struct {
 	known   map[oci.Digest]Blob
+	based   bool // there is a base
 	mayLack bool // blobs may come from elsewhere than the files
 	seen    map[oci.Digest]bool
 	read    func(oci.Descriptor) ([]byte, error)
@@ -35,6 +38,9 @@ func (c completeness) walk(d oci.Descriptor) error {
 	}
 	c.seen[d.Digest] = true
 	b, ok := c.known[d.Digest]
+	if !ok && c.based && oci.IsManifest(d.MediaType) {
+		return nil
+	}
 	if !ok || b.File == "" && !c.mayLack {
 		return fmt.Errorf("blob %s (%s) is not among the files of the image and has no base to be pulled from", d.Digest, d.MediaType)
 	}

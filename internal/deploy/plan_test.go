@@ -81,3 +81,18 @@ func TestAPlanIsCompleteWhenEveryBlobIsSomewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestAManifestThatIsNotNamedIsLeftToTheBase(t *testing.T) {
+	other := oci.Describe(oci.MediaTypeManifest, []byte("{}"))
+	body := []byte(`{"manifests":[{"mediaType":"` + other.MediaType + `","digest":"` + string(other.Digest) + `","size":2}]}`)
+	root := oci.Describe(oci.MediaTypeIndex, body)
+	read := func(oci.Descriptor) ([]byte, error) { return body, nil }
+	p := Plan{Operations: []Operation{{Name: "//a", Root: root, Strategy: "eager"}}, Blobs: []Blob{{Descriptor: root, File: "i"}}}
+	if err := p.Check(read); err == nil || !strings.Contains(err.Error(), string(other.Digest)) {
+		t.Errorf("without a base: error is %v; want the manifest", err)
+	}
+	p.Bases = []Base{{}}
+	if err := p.Check(read); err != nil {
+		t.Errorf("with a base: %v", err)
+	}
+}

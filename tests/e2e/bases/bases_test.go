@@ -10,8 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	gcr "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
@@ -195,8 +198,10 @@ func TestImagesOfEveryShape(t *testing.T) {
 		"config": map[string]any{"mediaType": "application/vnd.oci.empty.v1+json", "digest": plain.Config.Digest, "size": plain.Config.Size},
 		"layers": plain.Layers,
 	})
+	attested := makeIndex(t, map[string]image{"linux/amd64": amd64, "unknown/unknown": makeImage(t, "unknown/unknown", fresh("attestation"))})
 	w := newWorkspace(t, "workspace")
 	w.pulls(map[string]string{
+		"attested":      attributes(registry, "shapes", push(t, registry, "shapes", attested)),
 		"nested":        attributes(registry, "shapes", nested),
 		"no_media_type": attributes(registry, "shapes", noMediaType),
 		"artifact":      attributes(registry, "shapes", artifact),
@@ -210,8 +215,20 @@ func TestImagesOfEveryShape(t *testing.T) {
 	wantIn(t, w.Fails("build", "//:on_artifact"), "is no image but an artifact of the type \"application/vnd.example\"", "pull_blob_file()")
 	wantIn(t, w.Fails("build", "//:on_no_digest"), "digest: \"sha256:short\" is no digest")
 
+	// A base can be pushed as it is, with all that a build does not need.
+	for _, name := range []string{"attested", "nested"} {
+		out := strings.TrimSpace(w.Bazel("run", "//:push_as_it_is_"+name, "--", "--registry", registry))
+		ref, err := gcr.ParseReference(out)
+		bazeltest.Must(t, err)
+		index, err := remote.Index(ref)
+		bazeltest.Must(t, err)
+		if err := validate.Index(index); err != nil {
+			t.Errorf("%s, pushed as it is, is not valid: %v", name, err)
+		}
+	}
+
 	// A platform that the base lacks is skipped when nobody asked for it, and otherwise an error that says which there are.
-	w.Bazel("build", "--platforms=//:linux_s390x", "--show_result=100", "--", "//:all", "-//:on_artifact", "-//:push_artifact", "-//:on_no_digest", "-//:push_no_digest")
+	w.Bazel("build", "--platforms=//:linux_s390x", "--show_result=100", "--", "//:all", "-//:on_artifact", "-//:push_artifact", "-//:on_no_digest", "-//:push_no_digest", "-//:push_as_it_is_artifact", "-//:push_as_it_is_no_digest")
 	wantIn(t, w.Stderr, "//:on_nested was skipped")
 	wantIn(t, w.Fails("build", "//:on_nested", "--platforms=//:linux_s390x"), "linux_s390x", "one of linux/")
 	wantIn(t, w.Fails("build", "//:on_incompatible"), "//:on_incompatible is incompatible")

@@ -35,7 +35,7 @@ func makeImage(t *testing.T, platform string, layers ...string) image {
 	bazeltest.Must(t, err)
 	i := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	i, err = mutate.ConfigFile(i, &v1.ConfigFile{
-		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion, Config: v1.Config{Env: []string{"PATH=/bin"}},
+		OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, OSVersion: p.OSVersion, RootFS: v1.RootFS{Type: "layers"}, Config: v1.Config{Env: []string{"PATH=/bin"}},
 	})
 	bazeltest.Must(t, err)
 	made := image{}
