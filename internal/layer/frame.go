@@ -22,6 +22,8 @@ type frame struct {
 	out        []byte
 	crc        uint32
 	chunks     []*Chunk      // of members, in this frame; only for an index
+	parts      []int         // where parts of raw begin that are compressed apart, besides the first; only for an index
+	ends       []int         // where the parts end in out; only if there are parts
 	compressed chan struct{} // closed when out and crc are there
 	hashed     chan struct{} // closed when the diff ID has raw
 }
@@ -34,7 +36,7 @@ type framer struct {
 	current *frame
 	large   bool    // inside a large file, which is cut by its content
 	offset  int64   // of the stream
-	frames  int     // how many were emitted
+	frames  int     // how many were emitted, each part as one
 	member  *Member // whose content is being written; only for an index
 	chunk   *Chunk  // of it, in the current frame
 }
@@ -154,16 +156,30 @@ func (f *framer) cut() error {
 
 func (f *framer) finish(done *frame) error {
 	f.endChunk(done)
-	f.frames++
+	if n := len(done.parts); n > 0 && done.parts[n-1] == len(done.raw) {
+		done.parts = done.parts[:n-1]
+	}
+	f.frames += 1 + len(done.parts)
 	if f.member != nil {
 		f.chunk = &Chunk{Offset: f.chunk.Offset + f.chunk.Size, Frame: f.frames}
 	}
 	return f.emit(f.ctx, done)
 }
 
+// part begins a part of the current frame.
+func (f *framer) part() {
+	if n := f.length(); n > 0 {
+		f.current.parts = append(f.current.parts, n)
+	}
+}
+
 // beginContent says that the content of m, which is in an index, follows.
 func (f *framer) beginContent(m *Member) {
-	f.member, f.chunk = m, &Chunk{Frame: f.frames, Inner: int64(f.length())}
+	part, number := 0, f.frames
+	if f.current != nil && len(f.current.parts) > 0 {
+		part, number = f.current.parts[len(f.current.parts)-1], number+len(f.current.parts)
+	}
+	f.member, f.chunk = m, &Chunk{Frame: number, Inner: int64(f.length() - part), at: int64(f.length())}
 }
 
 // endContent says that it is written.
@@ -178,7 +194,7 @@ func (f *framer) endChunk(in *frame) {
 	if f.chunk == nil {
 		return
 	}
-	if f.chunk.Size = int64(len(in.raw)) - f.chunk.Inner; f.chunk.Size > 0 {
+	if f.chunk.Size = int64(len(in.raw)) - f.chunk.at; f.chunk.Size > 0 {
 		f.member.Chunks = append(f.member.Chunks, f.chunk)
 		in.chunks = append(in.chunks, f.chunk)
 	}

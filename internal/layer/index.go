@@ -5,9 +5,9 @@ import "github.com/bazel-contrib/rules_img/internal/oci"
 // indexer makes a layer that can be read in parts. It learns where everything lies once all members are written, and then
 // adds what it has to add.
 type indexer interface {
-	// apart says that each content begins and ends a frame, with nothing else in it. Otherwise small files share frames, with
-	// their headers.
-	apart() bool
+	// apart says whether each content begins a frame, and whether it ends that, too, with nothing else in it. Otherwise small files
+	// share frames, with their headers. Frames that are so small are parts of one while they are made.
+	apart() (begins, ends bool)
 	// members returns the rest of the archive: members that are the index, and the two empty blocks at its end. It becomes the
 	// last frame; the compressor's tail follows.
 	members(*Map) ([]byte, error)
@@ -39,6 +39,8 @@ type Chunk struct {
 	Frame        int   // in Map.Frames
 	Inner        int64 // where it begins in the frame's raw bytes
 	Digest       oci.Digest
+
+	at int64 // where it begins in the raw bytes of all parts of the frame
 }
 
 // Placed is where a frame lies in the tar stream and in the blob.

@@ -1,8 +1,6 @@
 package layer
 
 import (
-	"archive/tar"
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,32 +17,33 @@ type lazy struct {
 	notes   map[string]string
 }
 
-func (*lazy) apart() bool { return true }
+// apart: a file of eStargz is read to its size, one of zstd:chunked to the end of its frame.
+func (x *lazy) apart() (bool, bool) { return true, x.chunked }
 
 // members is the index itself, in eStargz. That of zstd:chunked is no part of the archive.
 func (x *lazy) members(m *Map) ([]byte, error) {
-	m.settle()
-	toc, err := x.table(m)
-	if err != nil {
+	if x.chunked {
+		var toc estargz.TOC
+		err := x.list(m, &toc)
+		x.toc = toc.Bytes()
+		x.notes = map[string]string{estargz.TOCDigest: string(oci.DigestOf(x.toc))}
+		return empty[:], err
+	}
+	// The header is written when the size is known. The index of a large layer is large: it is there once.
+	toc := estargz.TOC{Before: make([]byte, block)}
+	if err := x.list(m, &toc); err != nil {
 		return nil, err
 	}
-	if x.toc, err = toc.Encode(); err != nil {
-		return nil, err
+	b := toc.Bytes()
+	index := b[block:]
+	x.notes = map[string]string{estargz.TOCDigest: string(oci.DigestOf(index))}
+	size := int64(len(index))
+	e := Entry{Path: estargz.Name, Size: size, Metadata: Metadata{Mode: 0o444, Mtime: time.Unix(0, 0)}}
+	if !ustar(b[:block], &e) {
+		return nil, fmt.Errorf("estargz: the index has %d bytes: this is more than a tar archive can hold", size)
 	}
-	x.notes = map[string]string{estargz.TOCDigest: string(oci.DigestOf(x.toc))}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	if !x.chunked {
-		h := Entry{Path: estargz.Name, Size: int64(len(x.toc)), Metadata: Metadata{Mode: 0o444, Mtime: time.Unix(0, 0)}}.header()
-		if err := w.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(x.toc); err != nil {
-			return nil, err
-		}
-	}
-	err = w.Close()
-	return b.Bytes(), err
+	b = append(b, empty[:padded(size)-size]...)
+	return append(b, empty[:]...), nil
 }
 
 func (x *lazy) footer(m *Map) ([]byte, error) {
@@ -62,21 +61,24 @@ func (x *lazy) footer(m *Map) ([]byte, error) {
 
 func (x *lazy) annotations() map[string]string { return x.notes }
 
-// table lists all members, and checks what a mount needs that an archive does not.
-func (x *lazy) table(m *Map) (estargz.TOC, error) {
-	toc := estargz.TOC{Version: 1}
+// list adds all members to the index, and checks what a mount needs that an archive does not.
+func (x *lazy) list(m *Map, toc *estargz.TOC) error {
 	seen := map[string]bool{}
 	for _, member := range m.Members {
 		switch {
 		case member.Path == estargz.Name && !x.chunked:
-			return toc, fmt.Errorf("path /%s: is where eStargz keeps its index: name the file differently, or disable estargz", member.Path)
+			return fmt.Errorf("path /%s: is where eStargz keeps its index: name the file differently, or disable estargz", member.Path)
 		case member.Kind == Link && !seen[member.Target]:
-			return toc, fmt.Errorf("path /%s: is a hard link to /%s, which the layer has not: such a layer cannot be mounted lazily", member.Path, member.Target)
+			return fmt.Errorf("path /%s: is a hard link to /%s, which the layer has not: such a layer cannot be mounted lazily", member.Path, member.Target)
 		}
 		seen[member.Path] = true
-		toc.Entries = append(toc.Entries, x.describe(member, m.Frames)...)
+		for _, e := range x.describe(member, m.Frames) {
+			if err := toc.Add(e); err != nil {
+				return err
+			}
+		}
 	}
-	return toc, nil
+	return nil
 }
 
 var tocTypes = [...]string{

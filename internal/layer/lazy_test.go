@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -156,9 +157,17 @@ func TestLazyLayersAreLayers(t *testing.T) {
 		if end := raw[len(raw)-1024:]; !bytes.Equal(end, make([]byte, 1024)) {
 			t.Errorf("%s does not end in two blocks of zeros", name)
 		}
-		o.Jobs = 7
-		if again, _ := writeEntriesTo(t, entries, o); !bytes.Equal(again, b) {
-			t.Errorf("%s: seven jobs made other bytes", name)
+		cache, err := framecache.Open(t.TempDir(), framecache.DefaultLimit)
+		must(t, err)
+		o.Jobs, o.Cache = 7, cache
+		for _, state := range []string{"empty", "full"} {
+			again, second := writeEntriesTo(t, entries, o)
+			if !bytes.Equal(again, b) {
+				t.Errorf("%s: seven jobs and a cache that is %s made other bytes", name, state)
+			}
+			if d := cmp.Diff(result, second); d != "" {
+				t.Errorf("%s: with a cache that is %s (-result +now):\n%s", name, state, d)
+			}
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (p *pipeline) run(ctx context.Context, fill func(context.Context, *framer) 
 func (p *pipeline) next(ctx context.Context) (*frame, error) {
 	select {
 	case f := <-p.free:
-		f.raw, f.out, f.chunks = f.raw[:0], f.out[:0], nil
+		f.raw, f.out, f.chunks, f.parts, f.ends = f.raw[:0], f.out[:0], nil, f.parts[:0], f.ends[:0]
 		f.compressed, f.hashed = make(chan struct{}), make(chan struct{})
 		return f, nil
 	case <-ctx.Done():
@@ -130,19 +130,19 @@ func (p *pipeline) frame(f *frame, c compressor) (err error) {
 		f.crc = crcOf(f.raw)
 	}
 	for _, k := range f.chunks {
-		k.Digest = oci.DigestOf(f.raw[k.Inner : k.Inner+k.Size])
+		k.Digest = oci.DigestOf(f.raw[k.at : k.at+k.Size])
 	}
 	if p.cache == nil || p.profile == "" || incompressible(f.raw) {
-		f.out, err = c.frame(f.out, f.raw)
-		return err
+		return f.compress(c)
 	}
-	key := framecache.KeyOf(p.profile, f.raw)
+	key := framecache.KeyOf(p.profile+f.division(), f.raw)
 	var found bool
 	if f.out, found = p.cache.Get(key, f.out); found {
+		f.unpackEnds()
 		return nil
 	}
-	if f.out, err = c.frame(f.out, f.raw); err == nil {
-		p.cache.Put(key, f.out)
+	if err = f.compress(c); err == nil {
+		p.cache.Put(key, f.packEnds())
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (p *pipeline) write(ctx context.Context) error {
 func (p *pipeline) place(f *frame) error {
 	p.crc = combineCRC(p.crc, f.crc, int64(len(f.raw)))
 	if p.index != nil {
-		p.layout.Frames = append(p.layout.Frames, Placed{Raw: p.rawSize, RawSize: int64(len(f.raw)), Blob: p.size, Size: int64(len(f.out))})
+		p.layout.Frames = f.placed(p.layout.Frames, p.rawSize, p.size)
 	}
 	p.rawSize += int64(len(f.raw))
 	return p.put(f.out)

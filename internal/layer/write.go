@@ -95,10 +95,9 @@ func (a *archive) content(l loaded, m *Member) error {
 	if m == nil {
 		return a.copy(l, nil)
 	}
-	if a.index.apart() {
-		if err := a.framer.cut(); err != nil {
-			return err
-		}
+	begins, ends := a.index.apart()
+	if begins {
+		a.framer.part()
 	}
 	var sum hash.Hash
 	if l.Size >= largeFile {
@@ -112,8 +111,8 @@ func (a *archive) content(l loaded, m *Member) error {
 	if sum != nil {
 		m.Sum = oci.DigestOfSum(sum.Sum(nil))
 	}
-	if a.index.apart() {
-		return a.framer.cut()
+	if ends {
+		a.framer.part()
 	}
 	return nil
 }

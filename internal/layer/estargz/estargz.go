@@ -1,5 +1,5 @@
 // Package estargz has the formats of layers that can be mounted before they are there: eStargz, which is gzip, and zstd:chunked. In both, each
-// file can be decompressed on its own, and an index says where, with the digest of every chunk. [TOC.Encode] makes the index,
+// file can be decompressed on its own, and an index says where, with the digest of every chunk. [TOC] makes the index,
 // [Footer] and [Chunked] what leads to it.
 //
 // The law is the formats' own: the document eStargz of the stargz-snapshotter project, and what the containers/storage project documents
@@ -35,10 +35,38 @@ const (
 	stargzManifestPosition = "io.containers.zstd-chunked.manifest-position"
 )
 
-// TOC is the index.
+// TOC is the index, as JSON in the making. The zero value is empty.
 type TOC struct {
-	Version int     `json:"version"`
-	Entries []Entry `json:"entries"`
+	// Before are bytes that precede the JSON in what Bytes returns.
+	Before []byte
+	b      bytes.Buffer
+	e      *json.Encoder
+}
+
+// Add adds an entry.
+func (t *TOC) Add(e Entry) error {
+	if t.e == nil {
+		t.begin()
+	} else {
+		t.b.WriteByte(',')
+	}
+	return t.e.Encode(e)
+}
+
+func (t *TOC) begin() {
+	t.b.Write(t.Before)
+	t.b.WriteString(`{"version":1,"entries":[`)
+	t.e = json.NewEncoder(&t.b)
+	t.e.SetEscapeHTML(false)
+}
+
+// Bytes ends the index. It may be called once.
+func (t *TOC) Bytes() []byte {
+	if t.e == nil {
+		t.begin()
+	}
+	t.b.WriteString("]}\n")
+	return t.b.Bytes()
 }
 
 // Entry is a member of the archive, or a later chunk of the one before it.
@@ -67,15 +95,6 @@ type Chunk struct {
 	ChunkOffset int64      `json:"chunkOffset,omitempty"`
 	ChunkSize   int64      `json:"chunkSize,omitempty"` // not when it is all of the file
 	ChunkDigest oci.Digest `json:"chunkDigest,omitempty"`
-}
-
-// Encode returns the index as JSON.
-func (t TOC) Encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(t)
-	return b.Bytes(), err
 }
 
 // Footer is the end of an eStargz blob: an empty gzip member whose extra field says where the member with the index begins.
