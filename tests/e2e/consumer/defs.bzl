@@ -29,3 +29,15 @@ program = rule(
     attrs = {"data": attr.label_list(allow_files = True)},
     executable = True,
 )
+
+def _runs_test_impl(ctx):
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(out, "#!/bin/sh\nexec \"$TEST_SRCDIR/_main/{}\"\n".format(ctx.executable.run.short_path), is_executable = True)
+    return [DefaultInfo(executable = out, runfiles = ctx.attr.run[DefaultInfo].default_runfiles.merge(ctx.runfiles([ctx.executable.run])))]
+
+runs_test = rule(
+    implementation = _runs_test_impl,
+    doc = "A test that runs a target that is its data.",
+    attrs = {"run": attr.label(cfg = "target", executable = True, mandatory = True)},
+    test = True,
+)
