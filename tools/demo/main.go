@@ -25,7 +25,7 @@ func main() {
 	defer stop()
 	base := flag.String("base", "", "stand on this `image`, copied from its registry, instead of one made of Debian packages")
 	flag.Parse()
-	err := run(ctx, *base)
+	reference, err := run(ctx, *base)
 	switch {
 	case ctx.Err() != nil && !errors.Is(err, errLeft):
 		fmt.Fprintln(os.Stderr, "demo: interrupted; nothing is left running")
@@ -34,6 +34,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
+	say("OK %s", reference)
 }
 
 // demo is one run.
@@ -46,60 +47,57 @@ type demo struct {
 	registry *meter
 }
 
-func run(ctx context.Context, base string) (err error) {
+// run returns the reference of the image that was pushed, when everything is stopped again.
+func run(ctx context.Context, base string) (reference string, err error) {
 	d, err := prepare(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(d.scratch)) }()
 	registry, err := d.startRegistry(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer registry.stop()
 	d.registry, err = startMeter(registry.address)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer d.registry.stop()
 	seeded, err := d.seed(ctx, base)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// One workspace for each checkout, so that demos of two do not meet.
 	d.bazel.workspace = filepath.Join(d.cache, fmt.Sprintf("hello-%x", sha256.Sum256([]byte(d.root)))[:len("hello-")+8])
 	if err := d.writeWorkspace(seeded); err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, d.bazel.shutdown()) }()
 	if err := d.bazel.start(ctx); err != nil {
-		return err
+		return "", err
 	}
 	return d.show(ctx, seeded)
 }
 
-// show builds, pushes and checks the image, and says what came of it.
-func (d *demo) show(ctx context.Context, base image) error {
+// show builds, pushes and checks the image, says what came of it, and returns its reference.
+func (d *demo) show(ctx context.Context, base image) (string, error) {
 	pulled, err := d.build(ctx, base)
 	if err != nil {
-		return err
+		return "", err
 	}
 	reference, pushed, err := d.push(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	made, err := d.check(ctx, reference)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := startInEngine(ctx, reference); err != nil {
-		return err
+		return "", err
 	}
-	if err := account(base, made, pulled, pushed); err != nil {
-		return err
-	}
-	say("OK %s", reference)
-	return nil
+	return reference, account(base, made, pulled, pushed)
 }
 
 // prepare finds or gets the tools.
@@ -109,6 +107,9 @@ func prepare(ctx context.Context) (*demo, error) {
 		return nil, err
 	}
 	root := filepath.Dir(module)
+	if filepath.Base(module) != "go.mod" {
+		return nil, errors.New("run it in a checkout of rules_img: make demo")
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
