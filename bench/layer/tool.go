@@ -73,17 +73,18 @@ func (t tool) run(ctx context.Context, j job) (cost, error) {
 	for _, p := range pipes {
 		p.Close()
 	}
+	memory := watch(programs)
 	var c cost
 	for _, p := range programs {
 		err = errors.Join(err, p.Wait())
 	}
 	c.wall = time.Since(start)
+	c.memory = memory()
 	if err != nil {
 		return c, fmt.Errorf("%s: %w\n%s", t.name, err, stderr.String())
 	}
 	for _, p := range programs {
 		c.cpu += p.ProcessState.UserTime() + p.ProcessState.SystemTime()
-		c.memory += peakMemory(p.ProcessState)
 	}
 	return c, nil
 }
