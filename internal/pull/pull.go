@@ -139,14 +139,23 @@ type originsError struct {
 
 func (e *originsError) Error() string {
 	if len(e.errs) == 1 {
-		return fmt.Sprintf("pull %s from %s: %v", e.what, e.names[0], e.errs[0])
+		return fmt.Sprintf("pull %s: %s", e.what, e.said(0))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "pull %s: none of %d registries delivered it:", e.what, len(e.errs))
-	for i, name := range e.names {
-		fmt.Fprintf(&b, "\n  %s: %v", name, e.errs[i])
+	for i := range e.errs {
+		b.WriteString("\n  " + e.said(i))
 	}
 	return b.String()
+}
+
+// said is the error of one origin, with its name if the error leaves it out.
+func (e *originsError) said(i int) string {
+	text := e.errs[i].Error()
+	if strings.Contains(text, e.names[i]) {
+		return text
+	}
+	return e.names[i] + ": " + text
 }
 
 // Unwrap returns what each origin said.

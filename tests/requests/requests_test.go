@@ -43,6 +43,10 @@ var requests = []struct {
 		_, err := request.ReadLayout(bytes.NewReader(b), ignore[request.LayoutRecord])
 		return err
 	}},
+	{"blob", "ImgBlob", "//tests/blob:lazy", func(b []byte) error {
+		_, err := request.ReadBlob(bytes.NewReader(b), ignore[request.FileRecord])
+		return err
+	}},
 	{"plan", "ImgPlan", "//tests/push:everything", readPlan},
 	{"plan_of_plans", "ImgPlan", "//tests/multi_deploy:deploy", readPlan},
 }

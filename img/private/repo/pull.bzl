@@ -83,7 +83,8 @@ def registries(attr):
     Returns:
       list of str, never empty; an empty string is Docker Hub.
     """
-    return attr.registries or [attr.registry or "index.docker.io"]
+    last = [attr.registry or "index.docker.io"] if attr.registry or not attr.registries else []
+    return [r for r in attr.registries if r not in last] + last
 
 def own_name(rctx):
     """The name that the user gave to the repository, out of Bazel's canonical one."""
@@ -110,10 +111,10 @@ def _metadata(rctx, digest):
 # Where an image is: what the repository rules and the tags of the extension share.
 PLACE_ATTRS = {
     "registries": attr.string_list(
-        doc = "Hosts that have the image, in the order to ask them, instead of `registry`. The next is asked when one does not deliver, for whatever reason.",
+        doc = "Hosts that have the image too, in the order to ask them, before `registry` if that is set. The next is asked when one does not deliver, for whatever reason.",
     ),
     "registry": attr.string(
-        doc = "Host, or host:port, of the registry. Empty: Docker Hub.",
+        doc = "Host, or host:port, of the registry. Empty, with no `registries`: Docker Hub.",
     ),
     "repository": attr.string(
         doc = "Repository in the registry, such as `library/ubuntu`.",

@@ -164,8 +164,9 @@ def host_tool_repository(declare):
     """
     declare(_go_binary, name = "rules_img_tool_host", package = "./cmd/img")
 
-def _tool_impl(_mctx):
+def _tool_impl(mctx):
     tool_repositories()
+    return mctx.extension_metadata(reproducible = True)
 
 tool = module_extension(
     implementation = _tool_impl,

@@ -135,10 +135,10 @@ func TestTheNextMirrorIsAsked(t *testing.T) {
 	}
 	wantIn(t, w.Fails("build", "//:on_nowhere"),
 		"none of 4 registries delivered it",
-		refused.host()+"/mirrored: ", "connection refused",
-		missing.host()+"/mirrored: ", "answers 404",
-		forbidden.host()+"/mirrored: ", "answers 403",
-		liar.host()+"/mirrored: ", "content is not what its descriptor says")
+		"registry "+refused.host()+"/mirrored: ", "connection refused",
+		"registry "+missing.host()+"/mirrored: ", "answers 404",
+		"registry "+forbidden.host()+"/mirrored: ", "answers 403",
+		liar.host()+"/mirrored: blob ", "content is not what its descriptor says")
 	w.Bazel("build", "//:on_bazel_mirrored")
 	wantIn(t, w.Fails("build", "//:on_bazel_nowhere"), "Bazel's downloader did not get", refused.host()+": ", "connection refused", liar.host()+": see Bazel's warning above")
 	noLies(t, w)
@@ -169,9 +169,12 @@ func TestATagPrintsTheDigestToPin(t *testing.T) {
 	digest := push(t, registry, "tagged", makeImage(t, "linux/amd64", fresh("tagged")))
 	lines := fmt.Sprintf("    registry = %q,\n    repository = \"tagged\",\n    tag = \"1\",\n", registry)
 	w := newWorkspace(t, "workspace")
-	w.pulls(map[string]string{"tagged": lines + "    unsafe_allow_tag_without_digest = True,\n", "unpinned": lines})
-	w.Bazel("build", "//:on_tagged")
-	wantIn(t, w.Stderr, fmt.Sprintf("1 is now %s: pin it with digest = %q", digest, digest))
+	allowed := lines + "    unsafe_allow_tag_without_digest = True,\n"
+	w.pulls(map[string]string{"tagged": allowed, "bazels": allowed + "    " + byBazel + ",\n    " + eager + ",\n", "unpinned": lines})
+	for _, name := range []string{"tagged", "bazels"} {
+		w.Bazel("build", "//:on_"+name)
+		wantIn(t, w.Stderr, fmt.Sprintf("1 is now %s: pin it with digest = %q", digest, digest))
+	}
 	wantIn(t, w.Fails("build", "//:on_unpinned"), "digest: is missing", "unsafe_allow_tag_without_digest = True")
 }
 
