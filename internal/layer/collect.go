@@ -133,7 +133,7 @@ func (c *Contents) Entries() ([]Entry, error) {
 // withParents adds the directories above sorted entries that are not among them.
 func withParents(entries []Entry) []Entry {
 	have := map[string]bool{}
-	var out []Entry
+	out := make([]Entry, 0, len(entries)+len(entries)/8)
 	for _, e := range entries {
 		for i := range len(e.Path) {
 			if e.Path[i] == '/' && !have[e.Path[:i]] {

@@ -125,7 +125,7 @@ func Arrange(entries []Entry) ([]Entry, error) { return arrange(slices.Clone(ent
 // what is no directory.
 func arrange(entries []Entry) ([]Entry, error) {
 	slices.SortStableFunc(entries, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
-	out := entries[:0:0]
+	out := make([]Entry, 0, len(entries))
 	for _, e := range entries {
 		if n := len(out); n > 0 && out[n-1].Path == e.Path {
 			last := out[n-1]
