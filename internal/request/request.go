@@ -36,31 +36,76 @@ type Header struct {
 func Read[R any](r io.Reader, want Header, header any, each func(R) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
-	n := 0
-	for lines.Scan() {
-		n++
-		if err := line(lines.Bytes(), n, want, header, each); err != nil {
-			return fmt.Errorf("request line %d: %w", n, err)
+	if !lines.Scan() {
+		if err := lines.Err(); err != nil {
+			return atLine(1, err)
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("request line %d: %w", n+1, err)
-	}
-	if n == 0 {
 		return errors.New("request is empty: want a header line")
+	}
+	if err := decodeHeader(lines.Bytes(), want, header); err != nil {
+		return atLine(1, err)
+	}
+	batches, stop := make(chan batch[R], 4), make(chan struct{})
+	go decode(lines, batches, stop)
+	defer func() { // when it returns, nothing reads any more
+		close(stop)
+		for range batches {
+		}
+	}()
+	for b := range batches {
+		for i, rec := range b.records {
+			if err := each(rec); err != nil {
+				return atLine(b.first+i, err)
+			}
+		}
+		if b.err != nil {
+			return atLine(b.first+len(b.records), b.err)
+		}
 	}
 	return nil
 }
 
-func line[R any](b []byte, n int, want Header, header any, each func(R) error) error {
-	if n == 1 {
-		return decodeHeader(b, want, header)
+func atLine(n int, err error) error { return fmt.Errorf("request line %d: %w", n, err) }
+
+// batch is a run of records. They are decoded ahead, since a layer can have hundreds of thousands, and each is looked at on the disk.
+type batch[R any] struct {
+	first   int // its line
+	records []R
+	err     error // of the line after the last
+}
+
+// decode sends the records that are left of lines.
+func decode[R any](lines *bufio.Scanner, to chan<- batch[R], stop <-chan struct{}) {
+	defer close(to)
+	for n := 2; ; {
+		b := batch[R]{first: n}
+		more := b.fill(lines)
+		n += len(b.records)
+		select {
+		case to <- b:
+		case <-stop:
+			return
+		}
+		if !more {
+			return
+		}
 	}
-	var rec R
-	if err := strict(b, &rec); err != nil {
-		return err
+}
+
+// fill decodes lines and reports whether there may be more.
+func (b *batch[R]) fill(lines *bufio.Scanner) bool {
+	for range 256 {
+		if !lines.Scan() {
+			b.err = lines.Err()
+			return false
+		}
+		var rec R
+		if b.err = strict(lines.Bytes(), &rec); b.err != nil {
+			return false
+		}
+		b.records = append(b.records, rec)
 	}
-	return each(rec)
+	return true
 }
 
 // decodeHeader looks at the version before the rest, so that a request of another version is reported as that
