@@ -5,7 +5,7 @@ to be fetched, whoever fetched it: a download without an URL finds what is cache
 brought. Bazel verifies the digest each time.
 """
 
-visibility("//img/private/repo")
+visibility(["//img/private/repo", "//tests/..."])
 
 # What manifests may be, for a registry to send them as they are.
 _MANIFESTS = [

@@ -6,6 +6,7 @@ the manifests of these images, which come from the lockfile (the facts of newer 
 registry.
 """
 
+load("//img/private/repo:facts.bzl", "learned")
 load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "finish", "origin", "resolve")
 load("//img/private/repo:image.bzl", "layers_of", "read_image", "write_image")
 load("//img/private/repo:pull.bzl", "DOWNLOADER", "LAYER_HANDLING", "PLACE_ATTRS", "TOOL", "blob_target", "own_name", "registries")
@@ -19,7 +20,7 @@ _HANDLINGS = ["shallow", "lazy", "eager"]
 
 def _images_impl(mctx):
     settings = _settings(mctx)
-    facts = _facts(mctx)
+    facts = learned(mctx)
     images = {}
     for name, wanted in _wanted(mctx).items():
         from_ = _origin(mctx, settings, name, wanted)
@@ -96,27 +97,6 @@ def _pin(from_, tag):
 
 def _layers(from_, digest):
     return [[d["digest"], d["size"]] for d in layers_of(read_image(from_, digest))]
-
-def _facts(mctx):
-    """What the extension has learned from registries and Bazel's lockfile keeps, from Bazel 8.5 on.
-
-    Args:
-      mctx: the module_ctx.
-
-    Returns:
-      struct: get(key, find) returns a fact, which find finds when it is not known; all has those that were asked for.
-    """
-    known = getattr(mctx, "facts", None)
-    all = {}
-
-    def get(key, find):
-        if key not in all:
-            all[key] = known.get(key) if known else None
-            if all[key] == None:
-                all[key] = find()
-        return all[key]
-
-    return struct(get = get, all = all)
 
 def _declare_layers(settings, images):
     """Declares a repository for each layer that is not shallow. Returns, for each handling, digest → label of the blob."""
