@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,6 +41,7 @@ type process struct {
 	dir, root   string
 	front       string // a socket to use instead
 	cmd         *exec.Cmd
+	ended       chan struct{}
 }
 
 func TestMain(m *testing.M) {
@@ -129,8 +131,8 @@ func launch(kind, suite, extra string) (*process, error) {
 	d := &process{kind: kind, suite: suite, dir: dir, root: strings.TrimSpace(string(root))}
 	d.cmd = exec.Command("../../tools/daemons/up", kind, suite, dir)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := d.cmd.Start(); err != nil {
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := d.begin(); err != nil {
 		return nil, err
 	}
 	for range 300 {
@@ -145,6 +147,22 @@ func launch(kind, suite, extra string) (*process, error) {
 	return nil, fmt.Errorf("%s of %s does not listen on %s:\n%s", kind, suite, d.socket(), said[max(0, len(said)-3000):])
 }
 
+// begin starts the process, which ends when this one does, in whatever way. It is the thread that started it whose end counts, so one is kept for it.
+func (d *process) begin() error {
+	started := make(chan error)
+	d.ended = make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		err := d.cmd.Start()
+		started <- err
+		if err == nil {
+			d.cmd.Wait()
+		}
+		close(d.ended)
+	}()
+	return <-started
+}
+
 // socket is where the daemon listens.
 func (d *process) socket() string {
 	name, _, _ := strings.Cut(d.kind, "-")
@@ -157,14 +175,12 @@ func (d *process) socket() string {
 // stop ends the daemon, and what it started, and removes its folder.
 func (d *process) stop() {
 	d.cmd.Process.Signal(syscall.SIGTERM)
-	ended := make(chan struct{})
-	go func() { d.cmd.Wait(); close(ended) }()
 	select {
-	case <-ended:
+	case <-d.ended:
 	case <-time.After(15 * time.Second):
 	}
 	syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
-	<-ended
+	<-d.ended
 	os.RemoveAll(d.dir)
 }
 
