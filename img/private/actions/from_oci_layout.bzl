@@ -66,7 +66,7 @@ def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, whole):
         outputs = outputs,
         mnemonic = "ImgFromOciLayout",
         progress_message = "Taking apart layout %{label}",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = {"supports-path-mapping": "1"},
     )
     return struct(images = images, index = index, digest = digest)

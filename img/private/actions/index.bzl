@@ -46,7 +46,7 @@ def index_action(ctx, *, tool, manifests, annotations, annotations_file, templat
         outputs = [out.index, out.digest],
         mnemonic = "ImgIndex",
         progress_message = "Making index %{label}",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return out

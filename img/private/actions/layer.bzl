@@ -78,7 +78,7 @@ def layer_action(
         outputs = [blob, metadata],
         mnemonic = "ImgLayer",
         progress_message = "Making layer %{label}",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return struct(blob = blob, metadata = metadata)

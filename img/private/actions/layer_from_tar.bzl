@@ -67,7 +67,7 @@ def layer_from_tar_action(
         outputs = outputs,
         mnemonic = "ImgLayerFromTar",
         progress_message = "Making layer %{label} of an archive",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return struct(blob = blob, metadata = metadata)

@@ -56,7 +56,7 @@ def layout_action(ctx, *, tool, image, format, output, shallow, names = None, ta
         outputs = [out],
         mnemonic = "ImgLayout",
         progress_message = "Writing image %{label} as files",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = {"supports-path-mapping": "1"},
     )
     return out

@@ -62,7 +62,7 @@ def manifest_action(ctx, *, tool, platform, base, layers, templates, files, conf
         outputs = [out.manifest, out.config, out.descriptor, out.digest],
         mnemonic = "ImgManifest",
         progress_message = "Making manifest %{label}",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return out

@@ -84,7 +84,7 @@ def _run(ctx, tool, args, inputs):
         outputs = [plan],
         mnemonic = "ImgPlan",
         progress_message = "Planning %{label}",
-        toolchain = "//img:toolchain_type",
+        toolchain = Label("//img:toolchain_type"),
         execution_requirements = EXECUTION_REQUIREMENTS,
     )
     return plan
