@@ -29,8 +29,6 @@ func TestEveryInput(t *testing.T) {
 		// Another number of jobs changes the request, so that the action runs again.
 		"outside of a sandbox":         {"--spawn_strategy=local", "--@rules_img//img/settings:compression_jobs=3"},
 		"sandboxed, with mapped paths": {"--spawn_strategy=sandboxed", "--experimental_output_paths=strip"},
-		"by a worker":                  {"--strategy=ImgLayer=worker", "--strategy=ImgLayerFromTar=worker", "--@rules_img//img/settings:compression_jobs=4"},
-		"by a worker with a sandbox":   {"--strategy=ImgLayer=worker", "--strategy=ImgLayerFromTar=worker", "--worker_sandboxing", "--experimental_worker_multiplex_sandboxing", "--@rules_img//img/settings:compression_jobs=5"},
 		"by a worker":                  {"--spawn_strategy=worker,sandboxed", "--@rules_img//img/settings:compression_jobs=4"},
 		"by a worker in a sandbox":     {"--spawn_strategy=worker,sandboxed", "--worker_sandboxing", "--noworker_multiplex", "--@rules_img//img/settings:compression_jobs=5"},
 		"by a worker in sandboxes":     {"--spawn_strategy=worker,sandboxed", "--worker_sandboxing", "--experimental_worker_multiplex_sandboxing", "--@rules_img//img/settings:compression_jobs=6"},
