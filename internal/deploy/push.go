@@ -1,11 +1,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -34,7 +37,7 @@ type PushOptions struct {
 	Registry, RepositoryName string
 	// Tags are set beside the plan's.
 	Tags []string
-	// Jobs is how many blobs of one image are on their way at once; 0 is 32.
+	// Jobs is how many blobs of one image are on their way at once; 0 is 32. Twice as many images are.
 	Jobs int
 	// DryRun asks what is there, and changes nothing. Reports then say what would be moved.
 	DryRun bool
@@ -45,9 +48,9 @@ type PushOptions struct {
 func Push(ctx context.Context, ops []Operation, o PushOptions) []Result {
 	pushes := o.pushes(ops)
 	o.hintBases(pushes)
-	together(pushes, func(p *push) error { return p.ask(ctx) })
+	o.together(pushes, func(p *push) error { return p.ask(ctx) })
 	o.hintSiblings(ctx, pushes)
-	together(pushes, func(p *push) error { return p.send(ctx) })
+	o.together(pushes, func(p *push) error { return p.send(ctx) })
 	var results []Result
 	for _, p := range pushes {
 		results = append(results, p.result)
@@ -64,17 +67,20 @@ type push struct {
 	result Result
 }
 
-// together runs step for all that have not failed yet.
-func together(pushes []*push, step func(*push) error) {
-	var all sync.WaitGroup
+// together runs step for all that have not failed yet. So many are under way that registries are kept busy, and no more, since
+// each costs memory.
+func (o PushOptions) together(pushes []*push, step func(*push) error) {
+	var all errgroup.Group
+	all.SetLimit(2 * cmp.Or(o.Jobs, 32))
 	for _, p := range pushes {
 		if p.result.Err != nil {
 			continue
 		}
-		all.Go(func() {
+		all.Go(func() error {
 			if err := step(p); err != nil {
 				p.result.Err = fmt.Errorf("push %s: %w", p.ref.Name(), err)
 			}
+			return nil
 		})
 	}
 	all.Wait()
