@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote"
@@ -42,7 +43,7 @@ func runAuthorize(ctx context.Context, p process) error {
 		g := grant{}
 		got, err := authorize(ctx, client(), ref)
 		if err != nil {
-			g.Error = err.Error()
+			g.Error = strings.Join(append([]string{err.Error()}, hints(err)...), "; ")
 		} else {
 			g.URL, g.Authorization = got.URL, got.Authorization
 		}

@@ -81,8 +81,11 @@ func TestLockedRegistries(t *testing.T) {
 	w.Bazel("build", append(targets, "--action_env=REGISTRY_AUTH_FILE", "--action_env=SSL_CERT_FILE", "--action_env=PATH")...)
 
 	w.WriteFile("home/config.json", "{}")
-	w.pulls(map[string]string{"unknown": attributes(basic.host(), "locked", push(t, registry, "locked", makeImage(t, "linux/amd64", fresh("unknown"))))})
-	wantIn(t, w.Fails("build", "//:on_unknown"), "answers 401", "run docker login "+basic.host())
+	unknown := push(t, registry, "locked", makeImage(t, "linux/amd64", fresh("unknown")))
+	w.pulls(map[string]string{"unknown": attributes(basic.host(), "locked", unknown), "bazel_unknown": attributes(basic.host(), "locked", unknown, byBazel)})
+	for _, target := range []string{"//:on_unknown", "//:on_bazel_unknown"} {
+		wantIn(t, w.Fails("build", target), "answers 401", "run docker login "+basic.host())
+	}
 }
 
 // writeCredentials writes a Docker config with the password for some registries, and a helper for one.
