@@ -205,21 +205,30 @@ func TestImagesOfEveryShape(t *testing.T) {
 	w := newWorkspace(t, "workspace")
 	w.pulls(map[string]string{
 		"attested":      attributes(registry, "shapes", push(t, registry, "shapes", attested)),
+		"dockers":       attributes(registry, "shapes", push(t, registry, "shapes", asDockers(t, "linux/amd64", fresh("dockers")))),
 		"nested":        attributes(registry, "shapes", nested),
 		"no_media_type": attributes(registry, "shapes", noMediaType),
 		"artifact":      attributes(registry, "shapes", artifact),
 		"windows":       attributes(registry, "shapes", push(t, registry, "shapes", windows)),
 		"no_digest":     attributes(registry, "shapes", "sha256:short"),
 	})
+	for _, name := range []string{"dockers", "no_media_type"} {
+		ref, err := gcr.ParseReference(strings.TrimSpace(w.Bazel("run", "//:push_"+name, "--platforms=//:linux_amd64", "--", "--registry", registry)))
+		bazeltest.Must(t, err)
+		image, err := remote.Image(ref)
+		bazeltest.Must(t, err)
+		if err := validate.Image(image); err != nil {
+			t.Errorf("the image on %s is not valid: %v", name, err)
+		}
+	}
 	w.Bazel("build", "//:on_nested", "--platforms=//:linux_arm64")
-	w.Bazel("build", "//:on_no_media_type", "--platforms=//:linux_amd64")
 	w.Bazel("build", "//:on_windows", "--platforms=//:windows_amd64")
 	wantIn(t, strings.Join(w.contents("@windows//:image-0", "--output_groups=descriptor", "--platforms=//:windows_amd64"), ""), `"os.version":"10.0.20348.2700"`)
 	wantIn(t, w.Fails("build", "//:on_artifact"), "is no image but an artifact of the type \"application/vnd.example\"", "pull_blob_file()")
 	wantIn(t, w.Fails("build", "//:on_no_digest"), "digest: \"sha256:short\" is no digest")
 
 	// A base can be pushed as it is, with all that a build does not need.
-	for _, name := range []string{"attested", "nested"} {
+	for _, name := range []string{"attested", "nested", "dockers"} {
 		out := strings.TrimSpace(w.Bazel("run", "//:push_as_it_is_"+name, "--", "--registry", registry))
 		ref, err := gcr.ParseReference(out)
 		bazeltest.Must(t, err)

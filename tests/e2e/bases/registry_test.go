@@ -54,6 +54,23 @@ func makeImage(t *testing.T, platform string, layers ...string) image {
 	return made
 }
 
+// asDockers is an image as Docker pushes it, with media types of its own.
+func asDockers(t *testing.T, platform string, layers ...string) v1.ImageIndex {
+	t.Helper()
+	made := makeImage(t, platform)
+	i := mutate.ConfigMediaType(mutate.MediaType(made.Image, types.DockerManifestSchema2), types.DockerConfigJSON)
+	for _, text := range layers {
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(oneFile(text))), nil })
+		bazeltest.Must(t, err)
+		i, err = mutate.Append(i, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "docker"}})
+		bazeltest.Must(t, err)
+	}
+	p, err := v1.ParsePlatform(platform)
+	bazeltest.Must(t, err)
+	list := mutate.IndexMediaType(empty.Index, types.DockerManifestList)
+	return mutate.AppendManifests(list, mutate.IndexAddendum{Add: i, Descriptor: v1.Descriptor{Platform: p}})
+}
+
 func oneFile(text string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
