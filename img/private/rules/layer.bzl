@@ -82,7 +82,15 @@ image_layer = rule(
 
 The blob, its digest, its diff ID and its metadata come out of one action, and are the same bytes on every machine.
 Entries have mode 0755, owner 0:0 and the time 1970-01-01T00:00:00Z unless metadata says otherwise; files with the
-same content and metadata are stored once. The layer follows the OCI image specification, "Image Layer Filesystem
+same content and metadata are stored once.
+
+In a directory (a tree artifact or a source directory), a symlink that leads to something in the same directory stays one, and
+others are followed. A symlink that Bazel declares as one (`ctx.actions.declare_symlink`) stays one when it leads to something
+in the layer, is followed when it leads to another file of the layer's inputs, and stays one otherwise. Bazel sends a remote executor
+the files of a directory and not its symlinks: a layer that is made there has files, stored once, in their place. A directory without
+files is an entry; empty directories in it are not, since Bazel does not keep them.
+
+ The layer follows the OCI image specification, "Image Layer Filesystem
 Changeset".
 
 ```starlark
@@ -120,7 +128,7 @@ image_layer(
         "estargz": attr.string(
             default = "auto",
             values = ["auto", "enabled", "disabled"],
-            doc = "Whether the layer can be mounted lazily. `auto` is the setting of that name.",
+            doc = "Whether the layer can be mounted lazily: eStargz with gzip, zstd:chunked with zstd. `auto` is the setting of that name.",
         ),
         "file_metadata": attr.string_dict(
             doc = "Path in the image → what `file_metadata()` returns. Overrides `default_metadata` field by field. A path that matches nothing is an error.",
@@ -133,7 +141,7 @@ image_layer(
             allow_files = True,
             doc = """Path in the image → target. An executable goes to the path, its runfiles beside it. Otherwise the default outputs: one
 file goes exactly to the path, several go below it by base name, a directory puts its contents below it. A path that
-ends in `/` is a directory to put things in.""",
+ends in `/` is a directory to put things in. The same path twice is an error, unless it is the same both times.""",
         ),
         "symlinks": attr.string_dict(
             doc = "Path of a symlink in the image → its target, verbatim.",

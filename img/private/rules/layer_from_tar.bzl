@@ -82,7 +82,7 @@ layer_from_tar(
         "estargz": attr.string(
             default = "auto",
             values = ["auto", "disabled", "enabled"],
-            doc = "Whether the layer can be mounted lazily. `auto` is the setting of that name.",
+            doc = "Whether the layer can be mounted lazily: eStargz with gzip, zstd:chunked with zstd. `auto` is the setting of that name.",
         ),
         "media_type": attr.string(
             doc = "Media type of the layer's descriptor, for what is no layer of a file system, such as a Helm chart.",
