@@ -73,6 +73,7 @@ def _program(path, executable, info):
     )
 
 def _symlink_files(runfiles):
+    # Their files are inputs, and no depset of files has them, so this one is flattened. It is empty or small.
     entries = runfiles.symlinks.to_list() + runfiles.root_symlinks.to_list()
     return depset([e.target_file for e in entries])
 
@@ -90,8 +91,7 @@ in the layer, is followed when it leads to another file of the layer's inputs, a
 the files of a directory and not its symlinks: a layer that is made there has files, stored once, in their place. A directory without
 files is an entry; empty directories in it are not, since Bazel does not keep them.
 
- The layer follows the OCI image specification, "Image Layer Filesystem
-Changeset".
+The layer follows the OCI image specification, "Image Layer Filesystem Changeset".
 
 ```starlark
 image_layer(
