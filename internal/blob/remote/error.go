@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -123,7 +124,7 @@ func decodeErrors(body []byte) (codes []string, message string) {
 	var all []string
 	for _, e := range answer.Errors {
 		codes = append(codes, e.Code)
-		said := strings.ToLower(strings.ReplaceAll(e.Code, "_", " "))
+		said := oneLine(strings.ToLower(strings.ReplaceAll(e.Code, "_", " ")))
 		if e.Message != "" {
 			said += ": " + oneLine(e.Message)
 		}
@@ -137,10 +138,10 @@ func decodeErrors(body []byte) (codes []string, message string) {
 // oneLine makes text of a stranger fit for a terminal.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return ' '
 	}, s)
 	if len(s) > 300 {
 		s = strings.ToValidUTF8(s[:300], "") + "…"
