@@ -84,6 +84,10 @@ func TestLayersComeWhenTheirHandlingSays(t *testing.T) {
 		}
 	}
 
+	// A layout wants the bytes of layers.
+	w.Bazel("build", "//:on_eager", "//:on_lazy", "//:on_bazel_eager", "//:on_bazel_lazy", "--output_groups=oci_layout")
+	wantIn(t, w.Fails("build", "//:on_shallow", "--output_groups=oci_layout"), images["shallow"].layers[0], "layer_handling", "eager")
+
 	// What is in the repository cache is not asked for again, not even in another output base with the registry gone.
 	p.Close()
 	other := w.Fresh()
