@@ -253,3 +253,34 @@ func TestImagesOfEveryShape(t *testing.T) {
 		t.Errorf("package metadata is %q", purl)
 	}
 }
+
+// TestOnlyWhatIsMissingIsFetched pulls again under other names, after the repository cache has lost some of it.
+func TestOnlyWhatIsMissingIsFetched(t *testing.T) {
+	registry := bazeltest.StartRegistry(t)
+	p := newProxy(t, registry, nil).start()
+	i := makeImage(t, "linux/amd64", fresh("kept"), fresh("lost"))
+	index := push(t, registry, "parts", makeIndex(t, map[string]image{"linux/amd64": i}))
+	config, err := i.ConfigName()
+	bazeltest.Must(t, err)
+	w := newWorkspace(t, "workspace")
+	for n, lost := range [][]string{{index, i.digest, config.String(), i.layers[0], i.layers[1]}, {}, {i.layers[1]}, {config.String()}, {i.digest}} {
+		for _, downloader := range []string{"img_tool", "bazel"} {
+			for _, digest := range lost {
+				bazeltest.Must(t, os.RemoveAll(filepath.Join(w.cache, "content_addressable", "sha256", strings.TrimPrefix(digest, "sha256:"))))
+			}
+			name := fmt.Sprint(downloader, n)
+			w.pulls(map[string]string{name: attributes(p.host(), "parts", index, eager, fmt.Sprintf("downloader = %q", downloader))})
+			w.Bazel("build", "//:on_"+name)
+			asked := p.took()
+			for _, digest := range lost {
+				if got := about(asked, digest); len(got) != 1 {
+					t.Errorf("%s, without %s: asked for it with %q", name, digest, got)
+				}
+			}
+			// With a manifest the tool brings its config.
+			if got := len(about(asked, "sha256:")); got != len(lost) && !(downloader == "img_tool" && n == 4 && got == 2) {
+				t.Errorf("%s, without %d blobs: asked for %q", name, len(lost), asked)
+			}
+		}
+	}
+}
