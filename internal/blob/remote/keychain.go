@@ -13,6 +13,7 @@ import (
 	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/google"
 )
 
 // Keychain finds credentials where Docker and Podman keep them. See [NewKeychain].
@@ -23,7 +24,8 @@ type Keychain struct {
 // NewKeychain makes a keychain that looks into the first of these files that is there: $REGISTRY_AUTH_FILE,
 // $DOCKER_CONFIG/config.json, ~/.docker/config.json, $XDG_RUNTIME_DIR/containers/auth.json,
 // $XDG_CONFIG_HOME/containers/auth.json, ~/.config/containers/auth.json. The credential helpers that it names are asked.
-// getenv is [os.Getenv].
+// For Google's registries, when none of that knows them, it asks Google's libraries, which know service accounts, machines of
+// Google's cloud and gcloud. getenv is [os.Getenv].
 func NewKeychain(getenv func(string) string) Keychain {
 	if path := getenv("REGISTRY_AUTH_FILE"); path != "" {
 		return Keychain{[]string{path}}
@@ -49,26 +51,33 @@ func NewKeychain(getenv func(string) string) Keychain {
 
 // Resolve implements [authn.Keychain].
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	path, f, err := k.open()
-	if err != nil || f == nil {
-		return authn.Anonymous, err
-	}
-	defer f.Close()
-	cf, err := config.LoadFromReader(f)
+	found, err := k.fromFile(target.RegistryStr())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	found, err := lookUp(cf, target.RegistryStr())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	if found == (types.AuthConfig{}) {
-		return authn.Anonymous, nil
+		return google.Keychain.Resolve(target) // anonymous where it is not Google's
 	}
 	return authn.FromConfig(authn.AuthConfig{
 		Username: found.Username, Password: found.Password, Auth: found.Auth,
 		IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
 	}), nil
+}
+
+func (k Keychain) fromFile(registry string) (found types.AuthConfig, err error) {
+	path, f, err := k.open()
+	if err != nil || f == nil {
+		return found, err
+	}
+	defer f.Close()
+	cf, err := config.LoadFromReader(f)
+	if err == nil {
+		found, err = lookUp(cf, registry)
+	}
+	if err != nil {
+		return found, fmt.Errorf("%s: %w", path, err)
+	}
+	return found, nil
 }
 
 // Whence says where Resolve looks.
