@@ -31,7 +31,7 @@ type Origin struct {
 	Repository
 }
 
-// patience is how long a registry may take to show a manifest or to say how large a blob is, if there is another one to ask.
+// patience is how long a registry may send nothing, if there is another one to ask.
 const patience = 30 * time.Second
 
 // Image copies the manifest or index with a tag or digest, and what is below it without the layers, and returns its descriptor. What an
@@ -41,7 +41,7 @@ func Image(ctx context.Context, to blob.Sink, from []Origin, reference string) (
 		if root, err = o.resolve(ctx, reference, wait); err != nil {
 			return err
 		}
-		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, o), blob.CopyOptions{Shallow: true, Leave: isAttestation}, root)
+		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, patient(o, wait)), blob.CopyOptions{Shallow: true, Leave: isAttestation}, root)
 		return err
 	})
 	return root, err
@@ -58,7 +58,7 @@ func Blobs(ctx context.Context, to blob.Sink, from []Origin, blobs ...oci.Descri
 		if err != nil {
 			return err
 		}
-		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, o), blob.CopyOptions{}, sized...)
+		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, patient(o, wait)), blob.CopyOptions{}, sized...)
 		return err
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
@@ -152,6 +153,102 @@ func TestARegistryThatHangsIsPassedOver(t *testing.T) {
 			t.Errorf("error is %v", err)
 		}
 	})
+}
+
+// stalled sends some bytes, and then nothing until ctx ends.
+type stalled struct {
+	ctx  context.Context
+	sent bool
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if !s.sent {
+		s.sent = true
+		return copy(p, "{"), nil
+	}
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
+func (s *stalled) Close() error { return nil }
+
+func TestARegistryThatStallsIsPassedOver(t *testing.T) {
+	for name, stall := range map[string]func(context.Context) (io.ReadCloser, error){
+		"before its answer": func(ctx context.Context) (io.ReadCloser, error) { <-ctx.Done(); return nil, ctx.Err() },
+		"in the middle":     func(ctx context.Context) (io.ReadCloser, error) { return &stalled{ctx: ctx}, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				whole := &repository{Store: &mem.Store{}}
+				image := blobtest.Image(t, whole, oci.Platform{OS: "linux", Architecture: "amd64"}, []byte("a"))
+				stalls := pull.Origin{Name: "first.example/a", Repository: opener{whole, stall}}
+				to := &mem.Store{}
+				if _, err := pull.Image(t.Context(), to, append([]pull.Origin{stalls}, origins(whole)...), string(image.Digest)); err != nil {
+					t.Fatal(err)
+				}
+				_, err := pull.Image(t.Context(), &mem.Store{}, append([]pull.Origin{stalls}, origins(&repository{Store: &mem.Store{}})...), string(image.Digest))
+				if err == nil || !strings.Contains(err.Error(), "no answer within 30s") {
+					t.Errorf("error is %v", err)
+				}
+			})
+		})
+	}
+}
+
+// opener is a repository that opens blobs in its own way.
+type opener struct {
+	*repository
+	stall func(context.Context) (io.ReadCloser, error)
+}
+
+func (o opener) Open(ctx context.Context, _ oci.Descriptor) (io.ReadCloser, error) {
+	return o.stall(ctx)
+}
+
+func TestASlowReaderIsNotImpatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := &repository{Store: &mem.Store{}}
+		image := blobtest.Image(t, whole, oci.Platform{OS: "linux", Architecture: "amd64"}, []byte("a"))
+		from := pull.Origin{Name: "first.example/a", Repository: mindful{whole}}
+		nothing := origins(&repository{Store: &mem.Store{}})[0]
+		if _, err := pull.Image(t.Context(), slow{&mem.Store{}}, []pull.Origin{from, nothing}, string(image.Digest)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// mindful is a repository whose answers end with their context, as a network's do.
+type mindful struct{ *repository }
+
+func (m mindful) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+	r, err := m.repository.Open(ctx, d)
+	return struct {
+		io.Reader
+		io.Closer
+	}{readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		return r.Read(p)
+	}), r}, err
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// slow is a store that takes a minute between reads.
+type slow struct{ *mem.Store }
+
+func (s slow) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
+	return s.Store.Put(ctx, d, blob.SourceFunc(func(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+		r, err := src.Open(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Minute)
+		return r, nil
+	}))
 }
 
 func TestBlobsAreTakenWithAndWithoutASize(t *testing.T) {
