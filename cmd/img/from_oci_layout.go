@@ -3,15 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
-	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/index"
 	"github.com/bazel-contrib/rules_img/internal/layout"
 	"github.com/bazel-contrib/rules_img/internal/manifest"
@@ -60,8 +54,8 @@ func (in *fromLayoutInput) convert(ctx context.Context, h request.FromOCILayout)
 	}
 	defer l.Close()
 	if h.Whole {
-		if err := isWhole(ctx, l, h.Platforms); err != nil {
-			return err
+		if err := l.HasJust(ctx, h.Platforms); err != nil {
+			return fmt.Errorf("manifests: %w", err)
 		}
 	}
 	var manifests []oci.Descriptor
@@ -76,27 +70,6 @@ func (in *fromLayoutInput) convert(ctx context.Context, h request.FromOCILayout)
 		return in.write(request.FromOCILayoutRecord{Type: request.FromDigest}, []byte(manifests[0].Digest))
 	}
 	return in.index(ctx, l, manifests)
-}
-
-// isWhole checks that the platforms asked for are those that the layout has.
-func isWhole(ctx context.Context, l *layout.Layout, want []string) error {
-	have, err := l.Platforms(ctx)
-	if err != nil {
-		return err
-	}
-	var wanted []string
-	for _, name := range want {
-		p, err := oci.ParsePlatform(name)
-		if err != nil {
-			return fmt.Errorf("manifests: %w", err)
-		}
-		wanted = append(wanted, oci.FormatPlatform(p))
-	}
-	slices.Sort(wanted)
-	if !slices.Equal(have, wanted) {
-		return fmt.Errorf("manifests: says %s, and the layout has %s", strings.Join(wanted, ", "), strings.Join(have, ", "))
-	}
-	return nil
 }
 
 // image writes the image with the number i.
@@ -147,56 +120,22 @@ func (in *fromLayoutInput) layer(ctx context.Context, l *layout.Layout, name str
 	if err != nil {
 		return err
 	}
-	return placeBlob(ctx, l, d, path)
+	return l.Place(ctx, d, path)
 }
 
 // index writes the layout's own index if it names these manifests and no other, and else one of them.
 func (in *fromLayoutInput) index(ctx context.Context, l *layout.Layout, manifests []oci.Descriptor) error {
-	body, err := ownIndex(ctx, l, manifests)
+	body, err := l.IndexOf(ctx, manifests)
+	if err == nil && body == nil {
+		body, err = index.Build(manifests, nil)
+	}
 	if err != nil {
 		return err
-	}
-	if body == nil {
-		if body, err = index.Build(manifests, nil); err != nil {
-			return err
-		}
 	}
 	if err := in.write(request.FromOCILayoutRecord{Type: request.FromIndex}, body); err != nil {
 		return err
 	}
 	return in.write(request.FromOCILayoutRecord{Type: request.FromDigest}, []byte(oci.DigestOf(body)))
-}
-
-func ownIndex(ctx context.Context, l *layout.Layout, manifests []oci.Descriptor) ([]byte, error) {
-	root, err := l.Root()
-	if err != nil || !oci.IsIndex(root.MediaType) {
-		return nil, err
-	}
-	r, err := blob.Verify("layout", l).Open(ctx, root)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, oci.MaxManifestSize))
-	if err != nil {
-		return nil, err
-	}
-	children, err := oci.Children(root, body)
-	if err != nil {
-		return nil, err
-	}
-	names := func(ds []oci.Descriptor) []string {
-		var all []string
-		for _, d := range ds {
-			all = append(all, string(d.Digest))
-		}
-		slices.Sort(all)
-		return all
-	}
-	if !slices.Equal(names(children), names(manifests)) {
-		return nil, nil
-	}
-	return body, nil
 }
 
 func (in *fromLayoutInput) path(r request.FromOCILayoutRecord) (string, error) {
@@ -213,44 +152,4 @@ func (in *fromLayoutInput) write(r request.FromOCILayoutRecord, body []byte) err
 		return err
 	}
 	return os.WriteFile(path, body, 0o644)
-}
-
-// placeBlob makes path the blob d: a link to its file where there is one, once its content is verified, and else a copy.
-func placeBlob(ctx context.Context, source blob.Source, d oci.Descriptor, path string) error {
-	r, err := blob.Verify("layout", source).Open(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if from, ok := fileOf(source, d); ok {
-		if _, err := io.Copy(io.Discard, r); err != nil {
-			return err
-		}
-		if os.Link(from, path) == nil {
-			return nil
-		}
-		if r, err = source.Open(ctx, d); err != nil {
-			return err
-		}
-		defer r.Close()
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Close())
-}
-
-func fileOf(source blob.Source, d oci.Descriptor) (string, bool) {
-	p, ok := source.(blob.Pather)
-	if !ok {
-		return "", false
-	}
-	path, ok := p.Path(d)
-	if !ok {
-		return "", false
-	}
-	path, err := filepath.EvalSymlinks(path)
-	return path, err == nil
 }

@@ -23,18 +23,55 @@ func (l *Layout) ManifestFor(ctx context.Context, want oci.Platform) (oci.Descri
 	return d, nil
 }
 
-// Platforms are those of the layout's manifests, as os/architecture[/variant], in order of the alphabet.
-func (l *Layout) Platforms(ctx context.Context) ([]string, error) {
+// HasJust checks that the layout's manifests are for the given platforms, os/architecture[/variant], and for no others.
+func (l *Layout) HasJust(ctx context.Context, platforms []string) error {
 	all, err := l.Manifests(ctx)
+	if err != nil {
+		return err
+	}
+	var have, want []string
+	for _, d := range all {
+		have = append(have, oci.FormatPlatform(oci.NormalizePlatform(*d.Platform)))
+	}
+	for _, name := range platforms {
+		p, err := oci.ParsePlatform(name)
+		if err != nil {
+			return err
+		}
+		want = append(want, oci.FormatPlatform(p))
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		return fmt.Errorf("says %s, and the layout has %s", strings.Join(want, ", "), strings.Join(have, ", "))
+	}
+	return nil
+}
+
+// IndexOf returns the layout's own index, as it is written, if it names manifests and no other; otherwise nothing.
+func (l *Layout) IndexOf(ctx context.Context, manifests []oci.Descriptor) ([]byte, error) {
+	root, err := l.Root()
+	if err != nil || !oci.IsIndex(root.MediaType) {
+		return nil, err
+	}
+	body, err := read(ctx, l, root)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, d := range all {
-		names = append(names, oci.FormatPlatform(oci.NormalizePlatform(*d.Platform)))
+	children, err := oci.Children(root, body)
+	if err != nil || !slices.Equal(digests(children), digests(manifests)) {
+		return nil, err
 	}
-	slices.Sort(names)
-	return names, nil
+	return body, nil
+}
+
+func digests(ds []oci.Descriptor) []oci.Digest {
+	var all []oci.Digest
+	for _, d := range ds {
+		all = append(all, d.Digest)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Parts is one image of a layout, taken apart. Manifest and Config are as they are written.
