@@ -131,6 +131,23 @@ func TestChoosePlatforms(t *testing.T) {
 	}
 }
 
+func TestChooseTakesTheLowestVariantWhenTheDaemonNamesNone(t *testing.T) {
+	source := &mem.Store{}
+	var manifests []oci.Descriptor
+	for _, variant := range []string{"v4", "v2", "v3"} {
+		manifests = append(manifests, blobtest.Image(t, source, oci.Platform{OS: "linux", Architecture: "amd64", Variant: variant}, []byte(variant)))
+	}
+	im := daemon.Image{Root: blobtest.Index(t, source, manifests...), Source: source}
+	own := oci.Platform{OS: "linux", Architecture: "amd64"}
+	if d, err := daemon.One(t.Context(), im, own); err != nil || d.Digest != manifests[1].Digest {
+		t.Errorf("chose %v, %v; want v2", d.Platform, err)
+	}
+	im.Platforms.Wanted = []oci.Platform{own}
+	if d, err := daemon.One(t.Context(), im, own); err == nil {
+		t.Errorf("chose %v where a platform without a variant was asked for", d.Platform)
+	}
+}
+
 func TestPlatformsThatAreNone(t *testing.T) {
 	for _, in := range []string{"", "amd64", "linux/amd64,", "linux/amd64,all"} {
 		if p, err := daemon.ParsePlatforms(in); err == nil {

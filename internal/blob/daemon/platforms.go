@@ -54,7 +54,7 @@ func Choose(ctx context.Context, im Image, own oci.Platform) (Choice, error) {
 	}
 	wanted := im.Platforms.Wanted
 	if len(wanted) == 0 {
-		wanted = []oci.Platform{own}
+		wanted = []oci.Platform{likely(all, own)}
 	}
 	chosen := map[oci.Digest]bool{}
 	var c Choice
@@ -70,6 +70,22 @@ func Choose(ctx context.Context, im Image, own oci.Platform) (Choice, error) {
 	}
 	c.Leave = func(d oci.Descriptor) bool { return oci.IsImageManifest(d.MediaType) && !chosen[d.Digest] }
 	return c, nil
+}
+
+// likely is the platform of all to load when nobody says which. Daemons rarely say which variant they run, so where there is none for own itself, it is the lowest
+// variant of its architecture.
+func likely(all []oci.Descriptor, own oci.Platform) oci.Platform {
+	if _, err := oci.Choose(all, own); err == nil {
+		return own
+	}
+	lowest, found := own, false
+	for _, d := range all {
+		p := oci.NormalizePlatform(*d.Platform)
+		if p.OS == own.OS && p.Architecture == own.Architecture && (!found || oci.ComparePlatforms(p, lowest) < 0) {
+			lowest, found = p, true
+		}
+	}
+	return lowest
 }
 
 // One is [Choose] for a daemon that keeps one platform under a name.

@@ -16,7 +16,7 @@ import (
 )
 
 // chunk is how many bytes a message carries. containerd takes messages up to 16 MiB.
-const chunk = 1 << 20
+const chunk = 512 << 10
 
 // writer is one blob on its way. What it wrote is visible only once it is committed.
 type writer struct {
@@ -52,22 +52,38 @@ func (s *Store) begin(ctx context.Context, d oci.Descriptor) (*writer, error) {
 
 // send sends a message and takes the answer to it, which says how far the write is.
 func (w *writer) send(m *content.WriteContentRequest) error {
-	m.Ref, m.Total, m.Expected = w.ref, w.d.Size, string(w.d.Digest)
-	err := w.stream.Send(m)
-	if err == nil || err == io.EOF { // at EOF, Recv says what is wrong
-		var r *content.WriteContentResponse
-		if r, err = w.stream.Recv(); err == nil {
-			w.offset = r.Offset
-			return nil
-		}
+	if err := w.post(m); err != nil {
+		return err
 	}
+	return w.answer()
+}
+
+func (w *writer) post(m *content.WriteContentRequest) error {
+	m.Ref, m.Total, m.Expected, m.Offset = w.ref, w.d.Size, string(w.d.Digest), w.offset
+	err := w.stream.Send(m)
+	if err == nil || err == io.EOF { // at EOF, the answer says what is wrong
+		return nil
+	}
+	return w.fail(err)
+}
+
+func (w *writer) answer() error {
+	r, err := w.stream.Recv()
+	if err != nil {
+		return w.fail(err)
+	}
+	w.offset = r.Offset
+	return nil
+}
+
+func (w *writer) fail(err error) error {
 	if status.Code(err) == codes.AlreadyExists {
 		return errExists
 	}
 	return w.store.wrap(w.ctx, w.d, err)
 }
 
-// copy sends all bytes, unless containerd has them.
+// copy sends all bytes, unless containerd has them. While containerd hashes and writes one chunk, the next is read.
 func (w *writer) copy(src blob.Source) error {
 	if w.offset == w.d.Size && w.d.Size > 0 {
 		return nil
@@ -77,18 +93,26 @@ func (w *writer) copy(src blob.Source) error {
 		return err
 	}
 	defer r.Close()
-	buffer := make([]byte, min(chunk, max(w.d.Size, 1)))
-	for {
+	var buffers [2][]byte // one under way, one being filled
+	for i := 0; ; i++ {
+		buffer := buffers[i%2]
+		if buffer == nil {
+			buffer = make([]byte, min(chunk, max(w.d.Size, 1)))
+			buffers[i%2] = buffer
+		}
 		n, err := io.ReadFull(r, buffer)
-		if n > 0 {
-			if err := w.send(&content.WriteContentRequest{Action: content.WriteAction_WRITE, Offset: w.offset, Data: buffer[:n]}); err != nil {
+		if i > 0 {
+			if err := w.answer(); err != nil {
 				return err
 			}
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if n == 0 && err == io.EOF {
 			return w.ctx.Err()
 		}
-		if err != nil {
+		if err != nil && err != io.ErrUnexpectedEOF { // which is the end
+			return err
+		}
+		if err := w.post(&content.WriteContentRequest{Action: content.WriteAction_WRITE, Data: buffer[:n]}); err != nil {
 			return err
 		}
 	}
@@ -96,7 +120,7 @@ func (w *writer) copy(src blob.Source) error {
 
 // commit makes the blob visible. containerd checks size and digest.
 func (w *writer) commit(labels map[string]string) error {
-	err := w.send(&content.WriteContentRequest{Action: content.WriteAction_COMMIT, Offset: w.offset, Labels: labels})
+	err := w.send(&content.WriteContentRequest{Action: content.WriteAction_COMMIT, Labels: labels})
 	w.done = err == nil
 	return err
 }
