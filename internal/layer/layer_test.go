@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -105,7 +106,8 @@ func everyOption() map[string]Options {
 	return all
 }
 
-// TestTheBytesAreAPromise compares with digests that must never change: users' caches and registries hold them.
+// TestTheBytesAreAPromise compares with digests that must never change: users' caches and registries hold them. If one must change
+// all the same, profileVersion changes with it, since frame caches hold the old frames.
 func TestTheBytesAreAPromise(t *testing.T) {
 	c := corpus(t)
 	got := map[string]string{}
@@ -151,6 +153,20 @@ func TestOtherMachinesMakeTheSameBytes(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestSurroundingsChangeNoByte runs the tests of the promise with one CPU, another time zone and language, and files that only the user reads.
+func TestSurroundingsChangeNoByte(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Getenv("LAYER_PROMISE_CHILD") != "" {
+		return
+	}
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command("sh", "-c", `umask 077 && exec "$0" -test.run=TestTheBytesAreAPromise`, self)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=10", "TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8", "LAYER_PROMISE_CHILD=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
