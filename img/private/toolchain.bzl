@@ -1,9 +1,28 @@
-"""image_toolchain: which img tool the rules run."""
+"""image_toolchain: which img tool the rules run, and how Bazel may run it."""
+
+load(":mapped_paths.bzl", "MappedPathsInfo")
 
 visibility("//img")
 
+# How build verbs may run: each as a process, whose output paths Bazel may map, or as requests to a persistent worker.
+_PROCESS = {"supports-path-mapping": "1"}
+
+# A worker takes many requests at a time, sandboxed or not, and can end each. It is started as `img VERB --persistent_worker`, and sent the
+# lines of the request that a process would read from its parameter file.
+_WORKER = _PROCESS | {
+    "requires-worker-protocol": "json",
+    "supports-multiplex-sandboxing": "1",
+    "supports-multiplex-workers": "1",
+    "supports-worker-cancellation": "1",
+    "supports-workers": "1",
+}
+
 def _image_toolchain_impl(ctx):
-    return [platform_common.ToolchainInfo(tool_exe = ctx.file.tool_exe)]
+    return [platform_common.ToolchainInfo(
+        tool_exe = ctx.file.tool_exe,
+        # Bazel hands mapped paths even to a worker without a sandbox, where they lead nowhere.
+        execution_requirements = _PROCESS if ctx.attr._mapped_paths[MappedPathsInfo].enabled else _WORKER,
+    )]
 
 image_toolchain = rule(
     implementation = _image_toolchain_impl,
@@ -14,5 +33,6 @@ image_toolchain = rule(
             mandatory = True,
             doc = "The `img` executable, for the platform that the `toolchain()` names.",
         ),
+        "_mapped_paths": attr.label(default = "//img/private:mapped_paths", providers = [MappedPathsInfo]),
     },
 )

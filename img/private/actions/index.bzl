@@ -1,7 +1,6 @@
 """The action ImgIndex: descriptors of manifests in, an index and its digest out. The verb is `img index`."""
 
 load("//img/private:request.bzl", "record", "request")
-load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -47,6 +46,6 @@ def index_action(ctx, *, tool, manifests, annotations, annotations_file, templat
         mnemonic = "ImgIndex",
         progress_message = "Making index %{label}",
         toolchain = Label("//img:toolchain_type"),
-        execution_requirements = EXECUTION_REQUIREMENTS,
+        execution_requirements = tool.execution_requirements,
     )
     return out

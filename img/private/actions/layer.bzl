@@ -2,7 +2,6 @@
 
 load("//img/private:compression.bzl", "EXTENSION")
 load("//img/private:request.bzl", "empty_records", "plain_record", "record", "request", "runfile_records", "runfile_symlink_records")
-load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -79,7 +78,7 @@ def layer_action(
         mnemonic = "ImgLayer",
         progress_message = "Making layer %{label}",
         toolchain = Label("//img:toolchain_type"),
-        execution_requirements = EXECUTION_REQUIREMENTS,
+        execution_requirements = tool.execution_requirements,
     )
     return struct(blob = blob, metadata = metadata)
 

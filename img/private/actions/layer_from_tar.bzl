@@ -2,7 +2,6 @@
 
 load("//img/private:compression.bzl", "EXTENSION")
 load("//img/private:request.bzl", "record", "request")
-load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -68,6 +67,6 @@ def layer_from_tar_action(
         mnemonic = "ImgLayerFromTar",
         progress_message = "Making layer %{label} of an archive",
         toolchain = Label("//img:toolchain_type"),
-        execution_requirements = EXECUTION_REQUIREMENTS,
+        execution_requirements = tool.execution_requirements,
     )
     return struct(blob = blob, metadata = metadata)

@@ -4,7 +4,6 @@ It sees no layer's bytes, so a change of the config costs nothing more.
 """
 
 load("//img/private:request.bzl", "record", "request")
-load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -63,6 +62,6 @@ def manifest_action(ctx, *, tool, platform, base, layers, templates, files, conf
         mnemonic = "ImgManifest",
         progress_message = "Making manifest %{label}",
         toolchain = Label("//img:toolchain_type"),
-        execution_requirements = EXECUTION_REQUIREMENTS,
+        execution_requirements = tool.execution_requirements,
     )
     return out

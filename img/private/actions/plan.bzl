@@ -5,7 +5,6 @@ A plan names every blob of the image and where it is to be found: beside the pla
 
 load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
 load("//img/private:request.bzl", "plain_record", "record", "request")
-load(":worker.bzl", "EXECUTION_REQUIREMENTS")
 
 visibility("//img/private/rules/...")
 
@@ -85,6 +84,6 @@ def _run(ctx, tool, args, inputs):
         mnemonic = "ImgPlan",
         progress_message = "Planning %{label}",
         toolchain = Label("//img:toolchain_type"),
-        execution_requirements = EXECUTION_REQUIREMENTS,
+        execution_requirements = tool.execution_requirements,
     )
     return plan
