@@ -112,7 +112,9 @@ func layerOptions(h request.Layer) (o layer.Options, err error) {
 	}
 	o.Estargz = h.Estargz
 	switch h.Jobs {
-	case "auto", "nproc":
+	case "auto": // more would only wait for the digest of the stream, and each takes memory
+		o.Jobs = min(8, runtime.GOMAXPROCS(0))
+	case "nproc":
 		o.Jobs = runtime.GOMAXPROCS(0)
 	default:
 		if o.Jobs, err = strconv.Atoi(h.Jobs); err != nil || o.Jobs < 1 || o.Jobs > 1024 {
