@@ -1,7 +1,7 @@
 """Compressions of layers: their names, media types, files and levels."""
 
-load("//img/private:settings.bzl", "setting")
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("//img/private:settings.bzl", "setting")
 
 visibility("//img/private/...")
 

@@ -22,7 +22,7 @@ def _reads_metadata_only_impl(ctx):
     for name in ["layer.metadata.json", "config.json", "manifest.json"]:
         contains(env, name, inputs, "inputs")
     asserts.false(env, "layer.tgz" in inputs, "the layer's blob is an input of its manifest")
-    asserts.equals(env, ["layer.json", "layer.metadata.json"], [l.metadata.basename for l in info.layers], "layers, base first")
+    asserts.equals(env, ["layer.json", "layer.metadata.json"], [layer.metadata.basename for layer in info.layers], "layers, base first")
     asserts.equals(env, ["00"], info.missing_blobs)
     asserts.equals(env, "registry.example", target[PullInfo].registries[0])
     asserts.equals(env, [info.manifest, info.config], target[DefaultInfo].files.to_list())
@@ -35,7 +35,7 @@ reads_metadata_only_test = analysistest.make(_reads_metadata_only_impl)
 def _layers_impl(ctx):
     env = analysistest.begin(ctx)
     info = analysistest.target_under_test(env)[ImageManifestInfo]
-    asserts.equals(env, ctx.attr.blobs, [l.blob.basename for l in info.layers])
+    asserts.equals(env, ctx.attr.blobs, [layer.blob.basename for layer in info.layers])
     return analysistest.end(env)
 
 layers_test = analysistest.make(_layers_impl, attrs = {"blobs": attr.string_list()})

@@ -6,8 +6,8 @@ load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:transitions.bzl", "each_platform")
-load("//img/private/actions:layout.bzl", "layout_groups")
 load("//img/private/actions:index.bzl", "index_action")
+load("//img/private/actions:layout.bzl", "layout_groups")
 
 visibility("//img")
 

@@ -1,10 +1,10 @@
 """image_layer: files of a build become one layer of an image."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "level")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private/actions:layer.bzl", "layer_action")
-load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
 visibility("//img")
 

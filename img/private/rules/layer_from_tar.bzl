@@ -1,10 +1,10 @@
 """layer_from_tar: an archive that exists becomes one layer of an image."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//img/private:compression.bzl", "ARCHIVES", "COMPRESSION_ATTRS", "MEDIA_TYPE", "archive_compression", "level")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto")
 load("//img/private/actions:layer_from_tar.bzl", "layer_from_tar_action")
-load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 
 visibility("//img")
 

@@ -2,7 +2,7 @@
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
 load("//img/private:compression.bzl", "ARCHIVES", "MEDIA_TYPE", "archive_compression")
-load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo", "PullInfo")
+load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:target_platform.bzl", "TargetPlatformInfo")
