@@ -270,7 +270,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 					return false
 				}
 				w.Header().Set("Connection", "close")
-				http.Error(w, "<html>413</html>", 413)
+				http.Error(w, "<html>413</html>", http.StatusRequestEntityTooLarge)
 				return true
 			},
 			[]string{"/app: blob sha256:", "413 request entity too large"}, "raise its limit",
