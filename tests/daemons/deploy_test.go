@@ -105,6 +105,7 @@ func TestDeployLoadsIntoDocker(t *testing.T) {
 			one, two := app(t, source, "deploy", "one"), app(t, source, "deploy", "two")
 			p := newPlan(t, source, deploy.Operation{Name: "//:one", Root: one, Daemon: "docker", Tags: []string{"deploy:one"}})
 			out, said, err := p.deploy(t, env, "--dry-run")
+			wantLines(t, out, string(one.Digest), "deploy:one")
 			if err != nil || !strings.Contains(said, "would deploy 1 image; 5 blobs to send") {
 				t.Errorf("a dry run: %v\n%s", err, said)
 			}

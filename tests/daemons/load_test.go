@@ -53,6 +53,10 @@ func testIncremental(t *testing.T, to daemon.Daemon, p *proxy, seed string) {
 		}
 		return done, p.during(do)
 	}
+	dry := load(t, to, daemon.Image{Root: one, Source: source, Names: names(t, seed+":dry"), Dry: true})
+	if dry.Report.Moved.Blobs != 5 || len(dry.Names) != 1 {
+		t.Errorf("a dry run would move %d blobs of 5, and name %q", dry.Report.Moved.Blobs, dry.Names)
+	}
 	done, sent := send(one, seed+":one")
 	if sent < large || done.Report.Moved.Blobs != 5 || len(done.Notes) > 0 {
 		t.Errorf("the first load sent %d bytes, and moved %d blobs of 5 (%q)", sent, done.Report.Moved.Blobs, done.Notes)

@@ -18,6 +18,9 @@ func (c *Client) name(ctx context.Context, im daemon.Image) ([]string, error) {
 	for _, n := range im.Names {
 		names = append(names, n.Full())
 	}
+	if im.Dry {
+		return names, nil
+	}
 	if len(names) > 0 {
 		for i, name := range names {
 			if err := c.set(ctx, name, im.Root); err != nil {
@@ -45,16 +48,4 @@ func (c *Client) set(ctx context.Context, name string, d oci.Descriptor) error {
 		return c.wrap(ctx, "name "+name, err)
 	}
 	return nil
-}
-
-// Named returns the digest of the image with a name, or nothing when there is none.
-func (c *Client) Named(ctx context.Context, name string) (oci.Digest, error) {
-	r, err := images.NewImagesClient(c.conn).Get(c.in(ctx), &images.GetImageRequest{Name: name})
-	if status.Code(err) == codes.NotFound {
-		return "", nil
-	}
-	if err != nil {
-		return "", c.wrap(ctx, "image "+name, err)
-	}
-	return oci.Digest(r.Image.Target.Digest), nil
 }

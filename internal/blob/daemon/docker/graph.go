@@ -38,21 +38,23 @@ func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, do
 	id := string(parts.Config.Digest)
 	if _, err := c.inspect(ctx, id); err == nil {
 		done.Report.Present = parts.All()
+		done.Names = familiar(names)
 		if im.Dry {
 			return nil
 		}
-		return c.tagAll(ctx, id, names, done)
+		return c.tagAll(ctx, id, names)
 	} else if !errors.Is(err, blob.ErrNotFound) {
 		return err
 	}
-	if err := c.sendGraph(ctx, im, parts, names, done); err != nil || im.Dry {
+	if err := c.sendGraph(ctx, im, parts, names, done); err != nil {
 		return err
+	}
+	done.Names = familiar(names)
+	if im.Dry {
+		return nil
 	}
 	if _, err := c.inspect(ctx, id); err != nil {
 		return fmt.Errorf("the image is not there after the load: %w", err)
-	}
-	for _, n := range names {
-		done.Names = append(done.Names, n.Familiar())
 	}
 	return nil
 }
@@ -71,12 +73,11 @@ func (a about) reads(parts daemon.Parts) error {
 	return nil
 }
 
-func (c *Client) tagAll(ctx context.Context, id string, names []daemon.Name, done *daemon.Loaded) error {
+func (c *Client) tagAll(ctx context.Context, id string, names []daemon.Name) error {
 	for _, n := range names {
 		if err := c.tag(ctx, id, n); err != nil {
 			return err
 		}
-		done.Names = append(done.Names, n.Familiar())
 	}
 	return nil
 }

@@ -108,12 +108,11 @@ func (c *Client) load(ctx context.Context, im daemon.Image, own oci.Platform, do
 	} else if err := c.send(ctx, im, parts, there, done); err != nil {
 		return err
 	}
-	if im.Dry {
-		return nil
-	}
 	for _, n := range names {
-		if err := c.podman.tag(ctx, parts.Config.Digest.Encoded(), n); err != nil {
-			return err
+		if !im.Dry {
+			if err := c.podman.tag(ctx, parts.Config.Digest.Encoded(), n); err != nil {
+				return err
+			}
 		}
 		done.Names = append(done.Names, n.Local())
 	}
