@@ -14,7 +14,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// load is how loads are carried out: one after another into each daemon, so that what images share goes once, and daemons side by side.
+// load is how loads are carried out: one after another into each daemon, so that what images share goes once, and
+// daemons side by side.
 func (d *deployment) load(source blob.Source) deploy.Kind {
 	return func(ctx context.Context, ops []deploy.Operation) []deploy.Result {
 		loads := &loads{deployment: d, source: source, named: map[string]oci.Digest{}}
@@ -87,7 +88,8 @@ func (l *loads) into(ctx context.Context, to daemon.Daemon, op deploy.Operation,
 	return to.Load(ctx, im)
 }
 
-// names are those of the plan and of the command line, each once. No other image of the run may have one of them in the same daemon.
+// names are those of the plan and of the command line, each once. No other image of the run may have one of them in the
+// same daemon.
 func (l *loads) names(op deploy.Operation, place string) ([]daemon.Name, error) {
 	var names []daemon.Name
 	for _, s := range slices.Concat(op.Tags, l.tags) {

@@ -30,10 +30,11 @@ func roots(images []Image) []oci.Descriptor {
 	return ds
 }
 
-// Archive is a [blob.Sink] that writes a tar: blobs in the order in which they are put, and at the end what names them. Copy into it with one
-// job where the tar must always be the same.
+// Archive is a [blob.Sink] that writes a tar: blobs in the order in which they are put, and at the end what names them.
+// Copy into it with one job where the tar must always be the same.
 type Archive struct {
-	// OnlyLayout leaves out the docker archive's list, for receivers that know the OCI layout: what the list names, the archive must have.
+	// OnlyLayout leaves out the docker archive's list, for receivers that know the OCI layout: what the list names, the
+	// archive must have.
 	OnlyLayout bool
 
 	mu   sync.Mutex // held while a blob is written, since a tar is a stream
@@ -61,7 +62,8 @@ func (a *Archive) Missing(_ context.Context, ds ...oci.Descriptor) ([]oci.Descri
 	return missing, nil
 }
 
-// Put implements [blob.Sink]. A blob whose source ends before its size leaves half of it in the stream, so everything after fails too.
+// Put implements [blob.Sink]. A blob whose source ends before its size leaves half of it in the stream, so everything
+// after fails too.
 func (a *Archive) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,8 +20,8 @@ type Directory struct {
 	Leave func(oci.Descriptor) bool
 }
 
-// WriteDirectory writes images, whose bytes source has, to the directory path, which may be there already: blobs are added, and index.json
-// is replaced.
+// WriteDirectory writes images, whose bytes source has, to the directory path, which may be there already: blobs are
+// added, and index.json is replaced.
 func WriteDirectory(ctx context.Context, path string, source blob.Source, o Directory, images ...Image) (blob.Report, error) {
 	to := dir.Store{Root: path, Link: o.Link, Volatile: o.Volatile}
 	if err := os.MkdirAll(filepath.Join(path, "blobs", "sha256"), 0o755); err != nil {
@@ -41,8 +41,8 @@ func WriteDirectory(ctx context.Context, path string, source blob.Source, o Dire
 	return report, replace(filepath.Join(path, "index.json"), index)
 }
 
-// lacksAll says that manifests are missing even if the directory has them: this or another tool may have left out what is below them. Put finds
-// what is there.
+// lacksAll says that manifests are missing even if the directory has them: this or another tool may have left out what
+// is below them. Put finds what is there.
 type lacksAll struct{ dir.Store }
 
 func (s lacksAll) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {

@@ -1,9 +1,10 @@
-// Package layout writes and reads images as files: the OCI image layout, as a directory or as a tar, and the docker archive, which
-// `docker load` takes.
+// Package layout writes and reads images as files: the OCI image layout, as a directory or as a tar, and the docker
+// archive, which `docker load` takes.
 //
-// The entry points are [WriteDirectory], [WriteArchive] and [Open]; [Archive] is the sink below the second, for who copies with
-// blob.Copy himself. The law: an archive is both an OCI layout and a docker archive, so that every loader takes it; the same
-// images give the same bytes; what other tools leave out (platforms, names, one manifest for each entry) is read all the same.
+// The entry points are [WriteDirectory], [WriteArchive] and [Open]; [Archive] is the sink below the second, for who
+// copies with blob.Copy himself. The law: an archive is both an OCI layout and a docker archive, so that every loader
+// takes it; the same images give the same bytes; what other tools leave out (platforms, names, one manifest for each
+// entry) is read all the same.
 package layout
 
 import (
@@ -33,7 +34,8 @@ type Image struct {
 	Root oci.Descriptor
 	// Names are full, as docker.io/library/app:v1. There may be none.
 	Names []string
-	// Platform is the one that the docker archive has of an index, since it can have only one; nil takes linux/amd64, or else the first.
+	// Platform is the one that the docker archive has of an index, since it can have only one; nil takes linux/amd64,
+	// or else the first.
 	Platform *oci.Platform
 }
 

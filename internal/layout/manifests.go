@@ -9,8 +9,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Manifests lists the image manifests that roots are or refer to, through indexes of any depth, each once and with a platform. Attestations and
-// artifacts are left out.
+// Manifests lists the image manifests that roots are or refer to, through indexes of any depth, each once and with a
+// platform. Attestations and artifacts are left out.
 func Manifests(ctx context.Context, source blob.Source, roots ...oci.Descriptor) ([]oci.Descriptor, error) {
 	w := walk{source: source, seen: map[oci.Digest]bool{}}
 	for _, d := range roots {

@@ -24,7 +24,8 @@ type Layout struct {
 	index oci.Index
 }
 
-// Open reads what names the images of a layout: of a directory, or of a tar that is not compressed. Whoever opened it closes it.
+// Open reads what names the images of a layout: of a directory, or of a tar that is not compressed. Whoever opened it
+// closes it.
 func Open(path string) (*Layout, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -80,7 +81,8 @@ func (l *Layout) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, err
 	return l.Source.Open(ctx, d)
 }
 
-// Root is the one image of the layout: what the entry of index.json refers to if there is one (names aside), and else index.json itself.
+// Root is the one image of the layout: what the entry of index.json refers to if there is one (names aside), and else
+// index.json itself.
 func (l *Layout) Root() (oci.Descriptor, error) {
 	distinct := map[oci.Digest]oci.Descriptor{}
 	for _, d := range l.index.Manifests {
@@ -111,8 +113,8 @@ func (l *Layout) Named(name string) (oci.Descriptor, error) {
 	return oci.Descriptor{}, fmt.Errorf("layout %s: image %s: %w", l.name, name, blob.ErrNotFound)
 }
 
-// Manifests lists every image manifest of the layout once, those of nested indexes included, each with a platform: that of its descriptor or, since
-// many tools leave it out, of its config. Attestations and artifacts are left out.
+// Manifests lists every image manifest of the layout once, those of nested indexes included, each with a platform: that
+// of its descriptor or, since many tools leave it out, of its config. Attestations and artifacts are left out.
 func (l *Layout) Manifests(ctx context.Context) ([]oci.Descriptor, error) {
 	return Manifests(ctx, l, l.index.Manifests...)
 }

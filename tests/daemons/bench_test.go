@@ -13,8 +13,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/layout"
 )
 
-// BenchmarkSecondLoad loads an image of 240 MB after one small layer of it has changed: by our adapter, and as an archive by the daemon's own command, which is
-// the shortest that there was before.
+// BenchmarkSecondLoad loads an image of 240 MB after one small layer of it has changed: by our adapter, and as an
+// archive by the daemon's own command, which is the shortest that there was before.
 func BenchmarkSecondLoad(b *testing.B) {
 	source := &mem.Store{}
 	large := below(b, "benchmark")[1:]

@@ -42,8 +42,8 @@ func leased(t *testing.T, c *containerd.Client) *containerd.Store {
 	return s
 }
 
-// TestContainerdIsAStore runs the suite of all stores, each in a namespace of its own. Namespaces are isolated, since a containerd that shares blobs among
-// them takes what it knows without reading it.
+// TestContainerdIsAStore runs the suite of all stores, each in a namespace of its own. Namespaces are isolated, since a
+// containerd that shares blobs among them takes what it knows without reading it.
 func TestContainerdIsAStore(t *testing.T) {
 	eachSuite(t, func(t *testing.T, suite string) {
 		needRoot(t)

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package daemons_test loads images into real daemons of several versions, looks at them with the daemons' own commands, runs them, and counts
-// what went over the sockets. tools/daemons gets and starts the daemons, which takes root; elsewhere the tests are skipped and say why, unless
-// IMG_TEST_DAEMONS=required.
+// Package daemons_test loads images into real daemons of several versions, looks at them with the daemons' own
+// commands, runs them, and counts what went over the sockets. tools/daemons gets and starts the daemons, which takes
+// root; elsewhere the tests are skipped and say why, unless IMG_TEST_DAEMONS=required.
 package daemons_test
 
 import (
@@ -57,7 +57,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start returns a daemon of a kind that tools/daemons/up knows. All tests share it, so they use names and contents of their own.
+// start returns a daemon of a kind that tools/daemons/up knows. All tests share it, so they use names and contents of
+// their own.
 func start(t testing.TB, kind, suite string) *process {
 	t.Helper()
 	needRoot(t)
@@ -147,7 +148,8 @@ func launch(kind, suite, extra string) (*process, error) {
 	return nil, fmt.Errorf("%s of %s does not listen on %s:\n%s", kind, suite, d.socket(), said[max(0, len(said)-3000):])
 }
 
-// begin starts the process, which ends when this one does, in whatever way. It is the thread that started it whose end counts, so one is kept for it.
+// begin starts the process, which ends when this one does, in whatever way. It is the thread that started it whose end
+// counts, so one is kept for it.
 func (d *process) begin() error {
 	started := make(chan error)
 	d.ended = make(chan struct{})

@@ -136,8 +136,8 @@ var other = oci.Platform{OS: "linux", Architecture: "s390x"}
 
 const large = 3 << 20
 
-// app is an image of three layers: a large one, the program and a message. It is the tests' image, in as many versions as there are messages; seed makes its
-// layers others than other tests'.
+// app is an image of three layers: a large one, the program and a message. It is the tests' image, in as many versions
+// as there are messages; seed makes its layers others than other tests'.
 func app(t testing.TB, s *mem.Store, seed, message string) oci.Descriptor {
 	t.Helper()
 	return image(t, s, own, append(below(t, seed), gzipped(t, file{"message", 0o644, []byte(message)}, file{"of", 0o644, []byte(seed)}))...)

@@ -11,7 +11,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// slightly is the most that a load of an image that changed a little may send: the layer, the config, the manifest, and the talk around it.
+// slightly is the most that a load of an image that changed a little may send: the layer, the config, the manifest, and
+// the talk around it.
 const slightly = 64 << 10
 
 func names(t testing.TB, all ...string) []daemon.Name {
@@ -36,8 +37,8 @@ func load(t testing.TB, to daemon.Daemon, im daemon.Image) daemon.Loaded {
 	return done
 }
 
-// testIncremental loads an image, one that differs in a small layer, and that one again, and checks what each load moved. p counts, if it is not nil,
-// what went over the socket.
+// testIncremental loads an image, one that differs in a small layer, and that one again, and checks what each load
+// moved. p counts, if it is not nil, what went over the socket.
 func testIncremental(t *testing.T, to daemon.Daemon, p *proxy, seed string) {
 	t.Helper()
 	source := &mem.Store{}

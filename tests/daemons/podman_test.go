@@ -87,7 +87,8 @@ func TestPodmanTakesPlatforms(t *testing.T) {
 	}
 }
 
-// TestPodmanHasALayerInAnotherCompression loads an image whose large layer Podman has, but under another digest, by which it does not find it.
+// TestPodmanHasALayerInAnotherCompression loads an image whose large layer Podman has, but under another digest, by
+// which it does not find it.
 func TestPodmanHasALayerInAnotherCompression(t *testing.T) {
 	d := start(t, "podman", "forky")
 	source := &mem.Store{}

@@ -1,8 +1,9 @@
-// Package daemon is what the adapters that load images into container daemons share: the port, the choice of platforms, and names as
-// daemons write them. The adapters are the packages below: containerd, docker, podman, generic.
+// Package daemon is what the adapters that load images into container daemons share: the port, the choice of platforms,
+// and names as daemons write them. The adapters are the packages below: containerd, docker, podman, generic.
 //
-// The entry point is the interface [Daemon]. The law of all adapters: what the daemon has is not sent; when it must be sent all the same,
-// the result says why; what was loaded is what the daemon's own list of images shows, or the load fails.
+// The entry point is the interface [Daemon]. The law of all adapters: what the daemon has is not sent; when it must be
+// sent all the same, the result says why; what was loaded is what the daemon's own list of images shows, or the load
+// fails.
 package daemon
 
 import (
@@ -14,8 +15,8 @@ import (
 
 // Daemon takes images.
 type Daemon interface {
-	// Load makes the daemon hold an image under its names, which are moved if other images have them. Its errors name the daemon and say what it
-	// said. When it fails, the names are as they were, or already the image's.
+	// Load makes the daemon hold an image under its names, which are moved if other images have them. Its errors name
+	// the daemon and say what it said. When it fails, the names are as they were, or already the image's.
 	Load(ctx context.Context, im Image) (Loaded, error)
 }
 
@@ -44,7 +45,8 @@ func (im Image) Into(to blob.Sink) blob.Sink {
 	return to
 }
 
-// dry is a sink that nothing is put into. What would be sent is opened, which makes [blob.Copy] count it as moved, but not read.
+// dry is a sink that nothing is put into. What would be sent is opened, which makes [blob.Copy] count it as moved, but
+// not read.
 type dry struct{ blob.Sink }
 
 func (dry) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {

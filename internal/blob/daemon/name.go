@@ -13,7 +13,8 @@ type Name struct {
 	explicit bool // the registry was written
 }
 
-// ParseName reads a name as `docker tag` takes it: [registry/]repository[:tag][@digest]. Without tag and digest the tag is latest.
+// ParseName reads a name as `docker tag` takes it: [registry/]repository[:tag][@digest]. Without tag and digest the tag
+// is latest.
 func ParseName(s string) (Name, error) {
 	ref, err := oci.ParseReference(s)
 	if err != nil {
@@ -86,8 +87,8 @@ func (n Name) written(name string) string {
 	return name
 }
 
-// OnlyTags reports a name without a tag, for daemons that give names with digests to nothing but what they pulled. They leave out the digest of
-// a name that has both.
+// OnlyTags reports a name without a tag, for daemons that give names with digests to nothing but what they pulled. They
+// leave out the digest of a name that has both.
 func OnlyTags(names []Name) ([]Name, error) {
 	var tagged []Name
 	for _, n := range names {

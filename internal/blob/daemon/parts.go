@@ -18,7 +18,8 @@ type Parts struct {
 	DiffIDs []oci.Digest
 }
 
-// Read reads the manifest d and its config. An artifact, whose config has not one diff ID for each layer, is an error: no daemon runs it.
+// Read reads the manifest d and its config. An artifact, whose config has not one diff ID for each layer, is an error:
+// no daemon runs it.
 func Read(ctx context.Context, source blob.Source, d oci.Descriptor) (Parts, error) {
 	var m oci.Manifest
 	if err := readJSON(ctx, source, d, &m); err != nil {

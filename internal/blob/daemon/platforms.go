@@ -72,8 +72,8 @@ func Choose(ctx context.Context, im Image, own oci.Platform) (Choice, error) {
 	return c, nil
 }
 
-// likely is the platform of all to load when nobody says which. Daemons rarely say which variant they run, so where there is none for own itself, it is the lowest
-// variant of its architecture.
+// likely is the platform of all to load when nobody says which. Daemons rarely say which variant they run, so where
+// there is none for own itself, it is the lowest variant of its architecture.
 func likely(all []oci.Descriptor, own oci.Platform) oci.Platform {
 	if _, err := oci.Choose(all, own); err == nil {
 		return own

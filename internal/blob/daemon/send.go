@@ -24,7 +24,8 @@ type Archive struct {
 	OnlyLayout bool
 }
 
-// Send streams the archive through load and reports what was in it. load may leave the end unread, as some loaders do with the padding of a tar.
+// Send streams the archive through load and reports what was in it. load may leave the end unread, as some loaders do
+// with the padding of a tar.
 func (a Archive) Send(ctx context.Context, load func(context.Context, io.Reader) error) (blob.Report, error) {
 	if a.Image.Dry {
 		return a.write(ctx, io.Discard)

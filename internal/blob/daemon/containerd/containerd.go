@@ -1,9 +1,10 @@
-// Package containerd loads images into containerd through its API: the content store takes the blobs that it lacks, and the image store their
-// name. Docker keeps its images this way too, in the namespace moby, when it uses the containerd image store.
+// Package containerd loads images into containerd through its API: the content store takes the blobs that it lacks, and
+// the image store their name. Docker keeps its images this way too, in the namespace moby, when it uses the containerd
+// image store.
 //
-// The entry points are [Dial] and [Client.Load]; [Store] is the content store of a namespace as a source and a sink of blobs. The law: everything
-// is written under a lease, which keeps it from collection until a name does; a manifest is there only if all of it is, and only with
-// the labels that keep what is below it.
+// The entry points are [Dial] and [Client.Load]; [Store] is the content store of a namespace as a source and a sink of
+// blobs. The law: everything is written under a lease, which keeps it from collection until a name does; a manifest is
+// there only if all of it is, and only with the labels that keep what is below it.
 package containerd
 
 import (
@@ -34,8 +35,8 @@ type Client struct {
 	conn               *grpc.ClientConn
 }
 
-// Dial returns a client for the containerd that listens on the socket address, a path or unix:// and a path. It does not wait for a connection:
-// what is wrong shows in the first call.
+// Dial returns a client for the containerd that listens on the socket address, a path or unix:// and a path. It does
+// not wait for a connection: what is wrong shows in the first call.
 func Dial(address, namespace string) (*Client, error) {
 	path := strings.TrimPrefix(address, "unix://")
 	conn, err := Conn(func(ctx context.Context) (net.Conn, error) {
@@ -97,7 +98,8 @@ func in(ctx context.Context, namespace string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "containerd-namespace", namespace)
 }
 
-// Platform is the one that this containerd runs, as its snapshotters and runtimes say, or else this machine's, since it listens on this machine.
+// Platform is the one that this containerd runs, as its runtime says, or else this machine's, since it
+// listens on this machine.
 func (c *Client) Platform(ctx context.Context) oci.Platform {
 	own := oci.NormalizePlatform(oci.Platform{OS: "linux", Architecture: runtime.GOARCH})
 	r, err := introspection.NewIntrospectionClient(c.conn).Plugins(ctx, &introspection.PluginsRequest{Filters: []string{`type=="io.containerd.runtime.v2"`}})

@@ -18,7 +18,8 @@ type lease struct {
 	client leases.LeasesClient
 }
 
-// Leased is the content store of the client's namespace, in which whatever is written, or found to be there, is kept until release.
+// Leased is the content store of the client's namespace, in which whatever is written, or found to be there, is kept
+// until release.
 func (c *Client) Leased(ctx context.Context) (s *Store, release func(), err error) {
 	ctx = in(ctx, c.namespace)
 	client := leases.NewLeasesClient(c.conn)
@@ -37,7 +38,8 @@ func (c *Client) Leased(ctx context.Context) (s *Store, release func(), err erro
 	return s, release, nil
 }
 
-// hold puts a blob that may be there under the lease, so that it can't go once it was seen. A manifest holds what is below it.
+// hold puts a blob that may be there under the lease, so that it can't go once it was seen. A manifest holds what is
+// below it.
 func (s *Store) hold(ctx context.Context, d oci.Descriptor) error {
 	if s.lease == nil {
 		return nil

@@ -15,7 +15,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Put implements [blob.Sink]. The source is not opened when the blob is there, here or, unless containerd isolates them, in another namespace.
+// Put implements [blob.Sink]. The source is not opened when the blob is there, here or, unless containerd isolates
+// them, in another namespace.
 func (s *Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
 	if _, err := oci.ParseDigest(string(d.Digest)); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
@@ -56,7 +57,8 @@ func (s *Store) write(ctx context.Context, d oci.Descriptor, src blob.Source, la
 	return w.commit(labels)
 }
 
-// labels are what keeps the children of d, those that are wanted, for as long as d is kept. They are named as containerd's own clients name them.
+// labels are what keeps the children of d, those that are wanted, for as long as d is kept. They are named as
+// containerd's own clients name them.
 func (s *Store) labels(d oci.Descriptor, children []oci.Descriptor) map[string]string {
 	labels := map[string]string{}
 	for i, c := range children {

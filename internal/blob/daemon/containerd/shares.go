@@ -10,8 +10,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Shares reports whether other, a view of a content store, is one of c's. It finds out by trying: a few bytes of their own, under a lease and gone with
-// it, which must show there.
+// Shares reports whether other, a view of a content store, is one of c's. It finds out by trying: a few bytes of their
+// own, under a lease and gone with it, which must show there.
 func (c *Client) Shares(ctx context.Context, other *Store) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

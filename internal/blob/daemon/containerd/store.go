@@ -41,7 +41,8 @@ func (s *Store) in(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Missing implements [blob.Sink]. A manifest of which anything is not there is missing: containerd itself may hold a part of an image.
+// Missing implements [blob.Sink]. A manifest of which anything is not there is missing: containerd itself may hold a
+// part of an image.
 func (s *Store) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
 	lacks := make([]bool, len(ds))
 	all, grouped := errgroup.WithContext(ctx)

@@ -32,8 +32,8 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 	return nil
 }
 
-// call makes a request and turns a status that is none of success into an error. The path has no version: what is asked here has been the same in all
-// versions that daemons of today speak, and no version is spoken by them all.
+// call makes a request and turns a status that is none of success into an error. The path has no version: what is asked
+// here has been the same in all versions that daemons of today speak, and no version is spoken by them all.
 func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+path, body)
 	if err != nil {

@@ -75,8 +75,8 @@ func (c *Client) shows(ctx context.Context, root oci.Descriptor) error {
 	return nil
 }
 
-// direct is a connection to Docker's containerd, if its socket is within reach. Whether it is Docker's is tried: a blob that is written to the one must
-// show in the other.
+// direct is a connection to Docker's containerd, if its socket is within reach. Whether it is Docker's is tried: a blob
+// that is written to the one must show in the other.
 func (c *Client) direct(ctx context.Context, about about, store *containerd.Store) *containerd.Client {
 	if c.OnlyAPI || !c.host.local() {
 		return nil

@@ -1,12 +1,13 @@
-// Package docker loads images into Docker. It asks the daemon which store it keeps images in, and moves what that store lacks, by the best way there is:
+// Package docker loads images into Docker. It asks the daemon which store it keeps images in, and moves what that store
+// lacks, by the best way there is:
 //
 //   - the containerd image store and its socket within reach: into containerd itself;
 //   - the containerd image store otherwise: an archive of what is missing, which BuildKit's view of the content store, a part of
 //     Docker's API, tells exactly;
 //   - a graph driver (overlay2, vfs, …): an archive without the layers whose chains the daemon's images have already.
 //
-// docs/design/005-load.md says what was tried with which daemons. The entry points are [Dial] and [Client.Load]. The law: after a load Docker's own API
-// shows the image, or the load has failed.
+// docs/design/005-load.md says what was tried with which daemons. The entry points are [Dial] and [Client.Load]. The
+// law: after a load Docker's own API shows the image, or the load has failed.
 package docker
 
 import (

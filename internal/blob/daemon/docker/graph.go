@@ -16,8 +16,8 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// loadGraph loads into a daemon with a graph driver. Its loader never opens the file of a layer whose chain (itself on all below it) it has, so that file
-// can be left out; and an image whose config it has only wants names.
+// loadGraph loads into a daemon with a graph driver. Its loader never opens the file of a layer whose chain (itself on
+// all below it) it has, so that file can be left out; and an image whose config it has only wants names.
 func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, done *daemon.Loaded) error {
 	d, err := daemon.One(ctx, im, about.platform)
 	if err != nil {
@@ -59,7 +59,8 @@ func (c *Client) loadGraph(ctx context.Context, im daemon.Image, about about, do
 	return nil
 }
 
-// reads reports layers that the daemon would choke on, with a message that does not say why: before version 23, Docker reads no zstd.
+// reads reports layers that the daemon would choke on, with a message that does not say why: before version 23, Docker
+// reads no zstd.
 func (a about) reads(parts daemon.Parts) error {
 	major, _, _ := strings.Cut(a.version, ".")
 	if n, err := strconv.Atoi(major); err != nil || n >= 23 {
@@ -104,7 +105,8 @@ func (c *Client) sendGraph(ctx context.Context, im daemon.Image, parts daemon.Pa
 	return err
 }
 
-// chain is how many of the layers, from the lowest, an image of the daemon has. The API has no question about layers, so it looks at the images.
+// chain is how many of the layers, from the lowest, an image of the daemon has. The API has no question about layers,
+// so it looks at the images.
 func (c *Client) chain(ctx context.Context, diffIDs []oci.Digest) (int, error) {
 	var all []image
 	if err := c.get(ctx, "/images/json?all=1", &all); err != nil {

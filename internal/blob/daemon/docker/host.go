@@ -40,8 +40,8 @@ func (h host) dial(ctx context.Context) (net.Conn, error) {
 	return secured, nil
 }
 
-// Dial returns a client for the daemon that docker's own command would talk to: $DOCKER_HOST, the context in $DOCKER_CONTEXT or the configuration, or the
-// socket where Docker is by default. It does not connect yet.
+// Dial returns a client for the daemon that docker's own command would talk to: $DOCKER_HOST, the context in
+// $DOCKER_CONTEXT or the configuration, or the socket where Docker is by default. It does not connect yet.
 func Dial(getenv func(string) string) (*Client, error) {
 	h, err := findHost(getenv)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package generic loads images by a program that reads an archive from its standard input: `$LOADER_BINARY load`, as docker, nerdctl, podman and finch do.
-// What the program has already is not known, so all of the image is sent.
+// Package generic loads images by a program that reads an archive from its standard input: `$LOADER_BINARY load`, as
+// docker, nerdctl, podman and finch do. What the program has already is not known, so all of the image is sent.
 //
 // The entry point is [Loader].
 package generic
@@ -27,8 +27,8 @@ type Loader struct {
 	Output io.Writer
 }
 
-// Load implements [daemon.Daemon]. An index of which one platform is wanted is loaded as the manifest of that platform, since more loaders take that; several
-// platforms are an index.
+// Load implements [daemon.Daemon]. An index of which one platform is wanted is loaded as the manifest of that platform,
+// since more loaders take that; several platforms are an index.
 func (l Loader) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error) {
 	done := daemon.Loaded{Daemon: filepath.Base(l.Program) + " load", Root: im.Root, Notes: []string{"sent all of the image, since a generic loader can't say what it has"}}
 	if l.Program == "" {

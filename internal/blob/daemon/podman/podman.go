@@ -1,10 +1,11 @@
 // Package podman loads images into Podman, through its socket or, where none listens, its command.
 //
-// Podman's loader takes an OCI layout and opens only the layers that it does not find in its storage by the digest of the blob, so the archive leaves out
-// those whose diff ID an image of Podman has. A layer that Podman has in another compression only is not found that way: then
-// the loader fails, and all of the image is sent.
+// Podman's loader takes an OCI layout and opens only the layers that it does not find in its storage by the digest of
+// the blob, so the archive leaves out those whose diff ID an image of Podman has. A layer that Podman has in another
+// compression only is not found that way: then the loader fails, and all of the image is sent.
 //
-// The entry points are [Dial] and [Client.Load]. The law: names are given after the load, by Podman itself, so that a load that fails moves none.
+// The entry points are [Dial] and [Client.Load]. The law: names are given after the load, by Podman itself, so that a
+// load that fails moves none.
 package podman
 
 import (
