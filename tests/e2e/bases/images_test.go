@@ -53,6 +53,8 @@ func TestModulesShareImages(t *testing.T) {
 		}
 	}
 
+	wantIn(t, w.Fails("build", "//unknown"), `image("nobody's"): no module pulls an image of this name with images.pull(): there are own, contested, of_liba, lazy`)
+
 	// Nothing of this needs the registry again.
 	p.Close()
 	t.Setenv("PATH", filepath.Dir(tool(t, "buildozer"))+string(os.PathListSeparator)+os.Getenv("PATH"))
