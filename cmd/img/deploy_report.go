@@ -52,6 +52,9 @@ func errorsOf(failed []deploy.Result) error {
 	return errors.Join(all...)
 }
 
+// mostNames is how many operations the last line names; all are in the lines before it.
+const mostNames = 10
+
 // undone names the operations that are not done.
 func undone(failed []deploy.Result, of int) string {
 	var names []string
@@ -61,6 +64,9 @@ func undone(failed []deploy.Result, of int) string {
 			name += " to " + r.Place
 		}
 		names = append(names, strings.TrimSpace(name))
+	}
+	if more := len(names) - mostNames; more > 0 {
+		names = append(names[:mostNames], fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("%d of %d not done: %s", len(failed), of, strings.Join(names, ", "))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
@@ -80,6 +82,18 @@ func (e *fallbackError) Is(target error) bool {
 		return e.count(errors.ErrUnsupported) > 0
 	}
 	return false
+}
+
+// Hint is what the errors of the sources advise.
+func (e *fallbackError) Hint() string {
+	var all []string
+	for _, err := range e.errs {
+		var h interface{ Hint() string }
+		if errors.As(err, &h) && h.Hint() != "" && !slices.Contains(all, h.Hint()) {
+			all = append(all, h.Hint())
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // Transient implements what [IsTransient] asks.

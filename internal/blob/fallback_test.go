@@ -3,6 +3,8 @@ package blob_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -59,5 +61,26 @@ func TestFallbackStopsWhenCancelled(t *testing.T) {
 	s := blob.Fallback(blob.Named{Name: "a", Source: failing{busy{}}}, blob.Named{Name: "b", Source: failing{errors.New("asked in vain")}})
 	if _, err := s.Open(ctx, oci.Descriptor{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+type hinted string
+
+func (h hinted) Error() string { return "no" }
+func (h hinted) Hint() string  { return string(h) }
+
+func TestFallbackPassesHintsOn(t *testing.T) {
+	fails := func(err error) blob.Source {
+		return blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) { return nil, err })
+	}
+	_, err := blob.Fallback(
+		blob.Named{Name: "files", Source: fails(blob.ErrNotFound)},
+		blob.Named{Name: "one", Source: fails(fmt.Errorf("x: %w", hinted("log in")))},
+		blob.Named{Name: "two", Source: fails(hinted("log in"))},
+		blob.Named{Name: "three", Source: fails(hinted("pay"))},
+	).Open(t.Context(), oci.Descriptor{})
+	var h interface{ Hint() string }
+	if !errors.As(err, &h) || h.Hint() != "log in; pay" {
+		t.Errorf("hint of %v is not passed on", err)
 	}
 }
