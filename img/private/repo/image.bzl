@@ -34,7 +34,7 @@ def read_image(origin, digest):
             if is_index == None:
                 is_index = "manifests" in doc
             if "manifests" in doc:
-                below += [c for c in doc["manifests"] if not _is_attestation(c)]
+                below += [c for c in doc["manifests"] or [] if not _is_attestation(c)]
             elif _is_image(doc):
                 found.append((d, doc))
             elif d["digest"] == digest:
@@ -63,29 +63,29 @@ def _document(origin, digest):
 
 def _is_attestation(descriptor):
     """What builders put beside the images of an index."""
-    platform = descriptor.get("platform", {})
+    platform = descriptor.get("platform") or {}
     return (platform.get("os"), platform.get("architecture")) == ("unknown", "unknown")
 
 def _is_image(doc):
-    return doc.get("config", {}).get("mediaType") in _CONFIGS
+    return (doc.get("config") or {}).get("mediaType") in _CONFIGS
 
 def _fail_artifact(origin, digest, doc):
     fail("{}: {} in {} is no image but an artifact of the type {}: pull_manifest_blob() fetches its manifest, and pull_blob_file() each of its blobs".format(
         origin.name,
         digest,
         origin.repository,
-        repr(doc.get("artifactType") or doc.get("config", {}).get("mediaType", "unknown")),
+        repr(doc.get("artifactType") or (doc.get("config") or {}).get("mediaType", "unknown")),
     ))
 
 def _manifest(origin, descriptor, doc):
     digest = descriptor["digest"]
     config = json.decode(origin.ctx.read(blob_path(doc["config"]["digest"])))
-    diff_ids = config.get("rootfs", {}).get("diff_ids") or []
+    diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
     layers = doc.get("layers") or []
     if len(diff_ids) != len(layers):
         fail("{}: {} in {} has {} layers, and its config {} diff IDs".format(origin.name, digest, origin.repository, len(layers), len(diff_ids)))
     platform = {k: config[k] for k in ["os", "architecture", "variant", "os.version", "os.features"] if config.get(k)}
-    platform.update({k: v for k, v in descriptor.get("platform", {}).items() if v})
+    platform.update({k: v for k, v in (descriptor.get("platform") or {}).items() if v})
     described = {
         "mediaType": doc.get("mediaType", "application/vnd.oci.image.manifest.v1+json"),
         "size": _size(origin.ctx, digest),
@@ -162,11 +162,11 @@ package(
 """
 
 def _manifest_target(ctx, image_name, target, m, blobs):
-    ctx.file("descriptors/%s.json" % target, json.encode(m.descriptor))
+    _write_json(ctx, "descriptors/%s.json" % target, m.descriptor)
     metadata = []
     for i, layer in enumerate(m.layers):
         metadata.append("layers/%s-%d.json" % (target, i))
-        ctx.file(metadata[-1], json.encode(_layer_metadata(image_name, layer)))
+        _write_json(ctx, metadata[-1], _layer_metadata(image_name, layer))
     digests = [layer.descriptor["digest"] for layer in m.layers]
     return _call("imported_manifest", {
         "name": target,
@@ -182,6 +182,11 @@ def _manifest_target(ctx, image_name, target, m, blobs):
         "platform": json.encode(m.descriptor["platform"]),
         "variant": m.variant,
     })
+
+def _write_json(ctx, path, value):
+    """Writes what was read from other JSON. Strings that Bazel has read are bytes: before Bazel 8, it must be told not to encode them again."""
+    as_read = {"legacy_utf8": False} if native.bazel_version.startswith("7.") else {}
+    ctx.file(path, json.encode(value), **as_read)
 
 def _layer_metadata(image_name, layer):
     d = layer.descriptor

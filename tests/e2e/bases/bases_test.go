@@ -12,6 +12,7 @@ import (
 
 	gcr "github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -205,12 +206,16 @@ func TestImagesOfEveryShape(t *testing.T) {
 		"config": map[string]any{"mediaType": "application/vnd.oci.empty.v1+json", "digest": plain.Config.Digest, "size": plain.Config.Size},
 		"layers": plain.Layers,
 	})
+	noted := mutate.AppendManifests(makeIndex(t, nil), mutate.IndexAddendum{Add: amd64, Descriptor: v1.Descriptor{
+		Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}, Annotations: map[string]string{"note": "für 日本"},
+	}})
 	attested := makeIndex(t, map[string]image{"linux/amd64": amd64, "unknown/unknown": makeImage(t, "unknown/unknown", fresh("attestation"))})
 	w := newWorkspace(t, "workspace")
 	w.pulls(map[string]string{
 		"attested":      attributes(registry, "shapes", push(t, registry, "shapes", attested)),
 		"dockers":       attributes(registry, "shapes", push(t, registry, "shapes", asDockers(t, "linux/amd64", fresh("dockers")))),
 		"nested":        attributes(registry, "shapes", nested),
+		"noted":         attributes(registry, "shapes", push(t, registry, "shapes", noted)),
 		"no_media_type": attributes(registry, "shapes", noMediaType),
 		"artifact":      attributes(registry, "shapes", artifact),
 		"windows":       attributes(registry, "shapes", push(t, registry, "shapes", windows)),
@@ -228,6 +233,7 @@ func TestImagesOfEveryShape(t *testing.T) {
 	w.Bazel("build", "//:on_nested", "--platforms=//:linux_arm64")
 	w.Bazel("build", "//:on_windows", "--platforms=//:windows_amd64")
 	wantIn(t, strings.Join(w.contents("@windows//:image-0", "--output_groups=descriptor", "--platforms=//:windows_amd64"), ""), `"os.version":"10.0.20348.2700"`)
+	wantIn(t, strings.Join(w.contents("@noted//:image-0", "--output_groups=descriptor"), ""), `"annotations":{"note":"für 日本"}`)
 	wantIn(t, w.Fails("build", "//:on_artifact"), "is no image but an artifact of the type \"application/vnd.example\"", "pull_blob_file()")
 	wantIn(t, w.Fails("build", "//:on_no_digest"), "digest: \"sha256:short\" is no digest")
 
