@@ -63,6 +63,7 @@ func (x *lazy) annotations() map[string]string { return x.notes }
 
 // list adds all members to the index, and checks what a mount needs that an archive does not.
 func (x *lazy) list(m *Map, toc *estargz.TOC) error {
+	toc.Grow(m.indexSize())
 	seen := map[string]bool{}
 	for _, member := range m.Members {
 		switch {
@@ -79,6 +80,15 @@ func (x *lazy) list(m *Map, toc *estargz.TOC) error {
 		}
 	}
 	return nil
+}
+
+// indexSize is about how large the index will be.
+func (m *Map) indexSize() int {
+	n := 0
+	for _, member := range m.Members {
+		n += 90 + len(member.Path) + len(member.Target) + 200*len(member.Chunks)
+	}
+	return n
 }
 
 var tocTypes = [...]string{

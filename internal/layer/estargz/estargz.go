@@ -53,6 +53,9 @@ func (t *TOC) Add(e Entry) error {
 	return t.e.Encode(e)
 }
 
+// Grow makes room for n bytes.
+func (t *TOC) Grow(n int) { t.b.Grow(n) }
+
 func (t *TOC) begin() {
 	t.b.Write(t.Before)
 	t.b.WriteString(`{"version":1,"entries":[`)
