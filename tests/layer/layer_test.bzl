@@ -10,13 +10,14 @@ def _provides_impl(ctx):
     info = target[LayerInfo]
     asserts.equals(env, ctx.attr.blob, info.blob.basename)
     asserts.equals(env, ctx.attr.media_type, info.media_type)
+    asserts.equals(env, ctx.attr.estargz, info.estargz)
     asserts.equals(env, [info.blob], target[DefaultInfo].files.to_list())
     asserts.equals(env, [info.blob], target[OutputGroupInfo].layer.to_list())
     asserts.equals(env, [info.metadata], target[OutputGroupInfo].metadata.to_list())
     asserts.equals(env, [info.blob, info.metadata], action(env, "ImgLayer").outputs.to_list())
     return analysistest.end(env)
 
-_ATTRS = {"blob": attr.string(), "media_type": attr.string()}
+_ATTRS = {"blob": attr.string(), "estargz": attr.bool(), "media_type": attr.string()}
 
 provides_test = analysistest.make(_provides_impl, attrs = _ATTRS)
 
@@ -25,6 +26,13 @@ provides_under_zstd_test = analysistest.make(
     _provides_impl,
     attrs = _ATTRS,
     config_settings = {str(Label("//img/settings:compress")): "zstd"},
+)
+
+# The setting estargz, against what the attribute says.
+provides_under_estargz_test = analysistest.make(
+    _provides_impl,
+    attrs = _ATTRS,
+    config_settings = {str(Label("//img/settings:estargz")): "enabled"},
 )
 
 def _inputs_impl(ctx):
