@@ -1,3 +1,5 @@
+//go:build unix
+
 package layers_test
 
 import (
