@@ -106,7 +106,7 @@ func (in *planInput) layer(r request.PlanRecord) error {
 	}
 	d := l.Descriptor()
 	d.Annotations = nil
-	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile})
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile, Output: r.Output})
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (in *planInput) plan(h request.Plan) (deploy.Plan, error) {
 		return deploy.Plan{}, errors.New("the request names no file for the plan")
 	}
 	if h.Operation == "" {
-		return deploy.Merge(h.Name, in.merge...).WithStrategies(h.PushStrategy, h.LoadStrategy)
+		return deploy.Merge(h.Name, in.merge...).WithCaches(cacheOf(h)).WithStrategies(h.PushStrategy, h.LoadStrategy)
 	}
 	op, err := in.operation(h)
 	if err != nil {
@@ -137,13 +137,17 @@ func (in *planInput) plan(h request.Plan) (deploy.Plan, error) {
 	plan := deploy.Plan{
 		Version: deploy.Version, Name: h.Name, Operations: []deploy.Operation{op},
 		Blobs: in.located(h.Workspace), Bases: in.bases,
-	}
+	}.WithCaches(cacheOf(h))
 	return plan, plan.Check(func(d oci.Descriptor) ([]byte, error) {
 		if b, ok := in.bodies[d.Digest]; ok {
 			return b, nil
 		}
 		return nil, fmt.Errorf("manifest %s is not among the files", d.Digest)
 	})
+}
+
+func cacheOf(h request.Plan) deploy.Cache {
+	return deploy.Cache{Remote: h.RemoteCache, Disk: h.DiskCache, CredentialHelper: h.CredentialHelper}
 }
 
 // operation expands the templates of the request.

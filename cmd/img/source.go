@@ -67,11 +67,18 @@ func (s retriedSink) Has(ctx context.Context, d oci.Descriptor) (has bool, err e
 	return has, err
 }
 
-// planSource has every blob of plan: in the files beside it, or in the registries of its bases. What is read is verified,
-// and counted by where it came from. A registry that is pushed to is told that a base in it has the blobs, to mount them.
+// planSource has every blob of plan: in the files beside it, in Bazel's outputs and caches if it is lazy, or in the registries of its
+// bases. What is read is verified, and counted by where it came from. A registry that is pushed to is told that a base in it has the blobs, to mount them.
 func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
 	all := []blob.Named{counted(moved, "files", planFiles(p, plan))}
-	elsewhere := withoutFile(plan)
+	if plan.Uses("lazy") {
+		lazy, err := lazySources(p, plan, moved)
+		if err != nil {
+			return nil, fmt.Errorf("plan of %s: %w", plan.Name, err)
+		}
+		all = append(all, lazy...)
+	}
+	elsewhere := plan.Elsewhere()
 	for _, b := range plan.Bases {
 		for _, registry := range b.Registries {
 			ref, err := oci.NewReference(registry, b.Repository)
@@ -88,18 +95,10 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 			all = append(all, counted(moved, ref.Name(), s))
 		}
 	}
-	return blob.Fallback(all...), nil
-}
-
-// withoutFile are the blobs of a plan that only the bases have.
-func withoutFile(plan deploy.Plan) []oci.Descriptor {
-	var out []oci.Descriptor
-	for _, b := range plan.Blobs {
-		if b.File == "" {
-			out = append(out, b.Descriptor)
-		}
+	if plan.Uses("lazy") {
+		return explained(p, plan, blob.Fallback(all...)), nil
 	}
-	return out
+	return blob.Fallback(all...), nil
 }
 
 func planFiles(p process, plan deploy.Plan) deploy.Files {

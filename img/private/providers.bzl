@@ -60,9 +60,9 @@ DeployInfo = provider(
 DeployFilesInfo = provider(
     doc = "The files that a deploy_manifest needs, by what they are for, so that multi_deploy can leave layers out.",
     fields = {
-        "load_layers": "(runfiles) layers of what is loaded",
-        "metadata": "(runfiles) manifests, configs and indexes",
-        "push_layers": "(runfiles) layers of what is pushed",
+        "load_layers": "(runfiles) the other layers of what is loaded",
+        "metadata": "(runfiles) manifests, configs and indexes, and layers that are source files, which no cache has",
+        "push_layers": "(runfiles) the other layers of what is pushed",
     },
 )
 

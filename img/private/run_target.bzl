@@ -49,14 +49,14 @@ def places_of(ctx, image, at_hand):
     Args:
       ctx: the rule's context.
       image: (ImageManifestInfo|ImageIndexInfo) that is deployed.
-      at_hand: (bool) whether its layers are among the files.
+      at_hand: (bool) whether its layers are among the files. Those that no action made are, always: they are on this machine and in no cache.
 
     Returns:
       struct(metadata, layers): each a dict of File → path in the main repository's runfiles directory.
     """
     below = "/".join([p for p in [ctx.label.repo_name, ctx.label.package, ctx.label.name + ".blobs"] if p])
     metadata = [f for m in manifests_of(image) for f in [m.manifest, m.config]] + ([index_of(image)] if index_of(image) else [])
-    layers = [layer.blob for layer in layers_of(image) if layer.blob] if at_hand else []
+    layers = [layer.blob for layer in layers_of(image) if layer.blob and (at_hand or layer.blob.is_source)]
     return struct(
         metadata = {f: "{}/{}-{}".format(below, i, f.basename) for i, f in enumerate(metadata)},
         layers = {f: "{}/layer-{}-{}".format(below, i, f.basename) for i, f in enumerate(layers)},
@@ -73,9 +73,11 @@ def deploy_files(ctx, kind, places):
     Returns:
       DeployFilesInfo.
     """
-    layers, none = _runfiles(ctx, places.layers), ctx.runfiles()
+    sources = {file: place for file, place in places.layers.items() if file.is_source}
+    layers = _runfiles(ctx, {file: place for file, place in places.layers.items() if not file.is_source})
+    none = ctx.runfiles()
     return DeployFilesInfo(
-        metadata = _runfiles(ctx, places.metadata),
+        metadata = _runfiles(ctx, places.metadata | sources),
         push_layers = layers if kind == "push" else none,
         load_layers = layers if kind == "load" else none,
     )

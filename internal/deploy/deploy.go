@@ -25,6 +25,8 @@ type Plan struct {
 	Blobs []Blob `json:"blobs"`
 	// Bases are where blobs without a file can be pulled from.
 	Bases []Base `json:"bases,omitempty"`
+	// Caches are where the build may have left blobs.
+	Caches []Cache `json:"caches,omitempty"`
 }
 
 // The kinds of operations.
@@ -56,6 +58,16 @@ type Blob struct {
 	oci.Descriptor
 	// File is where its bytes are, relative to the runfiles directory; empty when they are not at hand.
 	File string `json:"file,omitempty"`
+	// Output is where the build left it if it was not left in a cache alone, relative to the execution root; empty for what it did not make.
+	Output string `json:"output,omitempty"`
+}
+
+// Cache is where Bazel may keep what it built, as the user told it: by options of these names. %workspace% and ~ stand
+// for what they are on the machine that carries the plan out.
+type Cache struct {
+	Remote           string `json:"remote_cache,omitempty"`
+	Disk             string `json:"disk_cache,omitempty"`
+	CredentialHelper string `json:"credential_helper,omitempty"`
 }
 
 // Base is an image that another stands on: a place to pull from.

@@ -14,12 +14,7 @@ func (o PushOptions) hintBases(pushes []*push) {
 	if o.Hint == nil {
 		return
 	}
-	var blobs []oci.Descriptor
-	for _, b := range o.Plan.Blobs {
-		if b.File == "" {
-			blobs = append(blobs, b.Descriptor)
-		}
-	}
+	blobs := o.Plan.Elsewhere()
 	to := map[string]bool{}
 	for _, p := range pushes {
 		to[p.ref.Registry] = true

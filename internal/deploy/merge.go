@@ -1,8 +1,11 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // Merge makes one plan of many. A blob that several have is named once, with a file if any of them has one.
@@ -17,12 +20,13 @@ func Merge(name string, plans ...Plan) Plan {
 				out.Bases = append(out.Bases, b)
 			}
 		}
+		out = out.WithCaches(p.Caches...)
 	}
 	out.Blobs = UniqueBlobs(blobs)
 	return out
 }
 
-// UniqueBlobs names each blob once, where it first stands, with a file if any of its namesakes has one.
+// UniqueBlobs names each blob once, where it first stands, with a file and an output if any of its namesakes has one.
 func UniqueBlobs(blobs []Blob) []Blob {
 	type key struct{ digest, mediaType string }
 	at := map[key]int{}
@@ -33,8 +37,34 @@ func UniqueBlobs(blobs []Blob) []Blob {
 		if !seen {
 			at[k] = len(out)
 			out = append(out, b)
-		} else if out[i].File == "" {
-			out[i].File = b.File
+			continue
+		}
+		out[i].File, out[i].Output = cmp.Or(out[i].File, b.File), cmp.Or(out[i].Output, b.Output)
+	}
+	return out
+}
+
+// WithCaches adds those that p does not have.
+func (p Plan) WithCaches(caches ...Cache) Plan {
+	for _, c := range caches {
+		if c != (Cache{}) && !slices.Contains(p.Caches, c) {
+			p.Caches = append(slices.Clip(p.Caches), c)
+		}
+	}
+	return p
+}
+
+// Uses reports whether any operation has the strategy.
+func (p Plan) Uses(strategy string) bool {
+	return slices.ContainsFunc(p.Operations, func(op Operation) bool { return op.Strategy == strategy })
+}
+
+// Elsewhere are the blobs that only the bases have.
+func (p Plan) Elsewhere() []oci.Descriptor {
+	var out []oci.Descriptor
+	for _, b := range p.Blobs {
+		if b.File == "" && b.Output == "" {
+			out = append(out, b.Descriptor)
 		}
 	}
 	return out

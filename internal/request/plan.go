@@ -22,6 +22,11 @@ type Plan struct {
 	// Strategy is where the bytes of layers come from.
 	Strategy string `json:"strategy,omitempty"`
 
+	// RemoteCache, DiskCache and CredentialHelper are what the settings of these names say.
+	RemoteCache      string `json:"remote_cache,omitempty"`
+	DiskCache        string `json:"disk_cache,omitempty"`
+	CredentialHelper string `json:"credential_helper,omitempty"`
+
 	// PushStrategy and LoadStrategy replace those of the plans that are merged, unless they are empty.
 	PushStrategy string `json:"push_strategy,omitempty"`
 	LoadStrategy string `json:"load_strategy,omitempty"`
@@ -49,7 +54,9 @@ type PlanRecord struct {
 	Type string `json:"type"`
 	From string `json:"from,omitempty"`
 	// Runfile is where the blob will be, relative to the main repository's runfiles directory.
-	Runfile    string   `json:"runfile,omitempty"`
+	Runfile string `json:"runfile,omitempty"`
+	// Output is the path of a layer's blob below the execution root.
+	Output     string   `json:"output,omitempty"`
 	Registries []string `json:"registries,omitempty"`
 	Repository string   `json:"repository,omitempty"`
 	Digest     string   `json:"digest,omitempty"`

@@ -17,3 +17,13 @@ def _multi_deploy_impl(ctx):
     return analysistest.end(env)
 
 multi_deploy_test = analysistest.make(_multi_deploy_impl, attrs = {"plans": attr.string_list()})
+
+def _lazy_pushes_impl(ctx):
+    env = analysistest.begin(ctx)
+    runfiles = runfiles_names(analysistest.target_under_test(env))
+    asserts.false(env, "tests/multi_deploy/push.blobs/layer-0-layer.tgz" in runfiles, "the layer of a push is among the runfiles")
+    contains(env, "tests/multi_deploy/push.blobs/0-image.manifest.json", runfiles, "runfiles")
+    contains(env, "tests/multi_deploy/load.blobs/layer-0-layer.tgz", runfiles, "runfiles")
+    return analysistest.end(env)
+
+lazy_pushes_test = analysistest.make(_lazy_pushes_impl)

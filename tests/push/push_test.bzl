@@ -21,3 +21,25 @@ def _push_impl(ctx):
     return analysistest.end(env)
 
 push_test = analysistest.make(_push_impl, attrs = {"image": attr.label()})
+
+def _lazy_push_impl(ctx):
+    env = analysistest.begin(ctx)
+    runfiles = runfiles_names(analysistest.target_under_test(env))
+    for name in ctx.attr.has:
+        contains(env, name, runfiles, "runfiles")
+    for name in ctx.attr.has_not:
+        asserts.false(env, name in runfiles, name + " is among the runfiles")
+    return analysistest.end(env)
+
+def _fails_impl(ctx):
+    env = analysistest.begin(ctx)
+    asserts.expect_failure(env, "//tests/push:lazy: the setting remote_cache has a user or a password")
+    return analysistest.end(env)
+
+password_in_setting_test = analysistest.make(
+    _fails_impl,
+    config_settings = {str(Label("//img/settings:remote_cache")): "grpcs://user:password@cache.example.com"},
+    expect_failure = True,
+)
+
+lazy_push_test = analysistest.make(_lazy_push_impl, attrs = {"has": attr.string_list(), "has_not": attr.string_list()})

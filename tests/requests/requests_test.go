@@ -48,6 +48,7 @@ var requests = []struct {
 		return err
 	}},
 	{"plan", "ImgPlan", "//tests/push:everything", readPlan},
+	{"plan_lazy", "ImgPlan", "//tests/push:lazy", readPlan},
 	{"plan_of_plans", "ImgPlan", "//tests/multi_deploy:deploy", readPlan},
 }
 

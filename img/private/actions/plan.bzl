@@ -1,6 +1,7 @@
 """The action ImgPlan: an image and where it goes become a plan; plans become one. The verb is `img plan`.
 
-A plan names every blob of the image and where it is to be found: beside the plan, or in the registries of the base.
+A plan names every blob of the image and where it is to be found: beside the plan, among the outputs of the build, in its caches, or in the
+registries of the base.
 """
 
 load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
@@ -33,9 +34,9 @@ def plan_action(ctx, *, tool, image, pull, tag_file, templates, places, **operat
     inputs = places.metadata.keys()
     layers = layers_of(image)
     for layer in layers:
-        if layer.blob in places.layers:
-            record(args, "layer", [layer.metadata], runfile = places.layers[layer.blob])
-    record(args, "layer", [layer.metadata for layer in layers if layer.blob not in places.layers])
+        if layer.blob:
+            record(args, "layer", [layer.metadata], **_where(layer.blob, places.layers))
+    record(args, "layer", [layer.metadata for layer in layers if not layer.blob])
     inputs += [layer.metadata for layer in layers]
     for p in pull:
         plain_record(args, "base", registries = p.registries, repository = p.repository, digest = p.digest)
@@ -49,7 +50,12 @@ def plan_action(ctx, *, tool, image, pull, tag_file, templates, places, **operat
         inputs += templates.status
     return _run(ctx, tool, args, inputs)
 
-def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy):
+def _where(blob, places):
+    """Where a layer will be. The path of an output is the one that it has after the build, not one that is mapped for this action."""
+    where = {"runfile": places[blob]} if blob in places else {}
+    return where if blob.is_source else where | {"output": blob.path}
+
+def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy, caches):
     """Declares the action that makes one plan of many.
 
     Args:
@@ -58,6 +64,7 @@ def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy):
       plans: (list of File).
       push_strategy: (str) to use instead of the plans', or empty.
       load_strategy: (str) to use instead of the plans', or empty.
+      caches: (dict) what caches() returns, for strategies that the plans were not made with.
 
     Returns:
       File: the plan.
@@ -69,6 +76,7 @@ def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy):
         workspace = ctx.workspace_name,
         push_strategy = push_strategy or None,
         load_strategy = load_strategy or None,
+        **caches
     )
     record(args, "merge", plans)
     return _run(ctx, tool, args, plans)

@@ -1,6 +1,7 @@
 """image_load: a run target that hands an image to a container daemon."""
 
 load("//img/private:base.bzl", "only_pull")
+load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
@@ -33,6 +34,7 @@ def _image_load_impl(ctx):
         daemon = auto(ctx.attr.daemon, ctx.attr._daemon),
         tags = tags or None,
         strategy = strategy,
+        **caches(ctx, [strategy])
     )
     archive = layout_action(
         ctx,
@@ -62,7 +64,7 @@ then the names; progress and a summary go to stderr.
 
 Output groups: `deploy_manifest` (the plan), `tarball` (a docker archive that is an OCI layout too, with the names in it).
 """,
-    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | TAG_ATTRS | RUN_ATTRS | {
+    attrs = CACHE_ATTRS | TEMPLATE_ATTRS | SHALLOW_ATTRS | TAG_ATTRS | RUN_ATTRS | {
         "daemon": attr.string(
             default = "auto",
             values = ["auto", "docker", "containerd", "podman", "generic"],

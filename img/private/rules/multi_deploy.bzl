@@ -1,5 +1,6 @@
 """multi_deploy: many pushes and loads as one run target."""
 
+load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployFilesInfo", "DeployInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "run_target")
 load("//img/private:strategy.bzl", "checked_strategy")
@@ -16,6 +17,7 @@ def _multi_deploy_impl(ctx):
         plans = [t[DeployInfo].deploy_manifest for t in ctx.attr.operations],
         push_strategy = "" if ctx.attr.push_strategy == "auto" else ctx.attr.push_strategy,
         load_strategy = "" if ctx.attr.load_strategy == "auto" else ctx.attr.load_strategy,
+        caches = caches(ctx, [ctx.attr.push_strategy, ctx.attr.load_strategy]),
     )
     of_each = [_files_of(t, none = ctx.runfiles()) for t in ctx.attr.operations]
     files = DeployFilesInfo(
@@ -47,7 +49,7 @@ All operations run at once; a blob goes to each registry once. One that fails do
 
 Output group: `deploy_manifest` (the plan).
 """,
-    attrs = RUN_ATTRS | {
+    attrs = CACHE_ATTRS | RUN_ATTRS | {
         "load_strategy": attr.string(
             default = "auto",
             values = ["auto", "eager", "lazy"],

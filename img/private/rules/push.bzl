@@ -1,6 +1,7 @@
 """image_push: a run target that sends an image to a registry."""
 
 load("//img/private:base.bzl", "only_pull")
+load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
@@ -31,6 +32,7 @@ def _image_push_impl(ctx):
         repository = ctx.attr.repository,
         tags = tags or None,
         strategy = strategy,
+        **caches(ctx, [strategy])
     )
     files = deploy_files(ctx, "push", places)
     return [
@@ -50,7 +52,7 @@ protocol is the OCI distribution specification's.
 
 Output group: `deploy_manifest` (the plan).
 """,
-    attrs = TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
+    attrs = CACHE_ATTRS | TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
         "image": attr.label(
             doc = "What to push.",
             mandatory = True,
