@@ -154,7 +154,27 @@ func TestContainerdUnpacksLayers(t *testing.T) {
 		bazeltest.Must(t, os.MkdirAll(out, 0o755))
 		mount := strings.Join(append(ctr, "mount", "--platform", "linux/amd64", "--snapshotter", "native", "test/layers:"+name, out+".mount"), " ")
 		inside(t, root, dir, "bash", "-c", "mkdir "+out+".mount && "+mount+" && cp -a "+out+".mount/. "+out)
-		checkTree(t, name, out, read(t, blobs[name]), true)
+		members := read(t, blobs[name])
+		checkTree(t, name, out, members, true)
+		checkAttributes(t, name, out, members)
+	}
+}
+
+// checkAttributes looks for the extended attributes that PAX records ask for.
+func checkAttributes(t *testing.T, layer, dir string, members []member) {
+	t.Helper()
+	for _, m := range members {
+		for k, want := range m.PAXRecords {
+			name, ok := strings.CutPrefix(k, "SCHILY.xattr.")
+			if !ok {
+				continue
+			}
+			b := make([]byte, 1000)
+			n, err := syscall.Getxattr(filepath.Join(dir, m.Name), name, b)
+			if err != nil || string(b[:n]) != want {
+				t.Errorf("%s: %q has the attribute %s %q: %v: want %q", layer, m.Name, name, b[:max(n, 0)], err, want)
+			}
+		}
 	}
 }
 
