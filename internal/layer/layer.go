@@ -1,5 +1,5 @@
 // Package layer makes layers: entries become a tar stream, the stream becomes frames, and the frames become a blob, with its
-// digest and its diff ID, in one pass. Its entry points are [Collect], which turns what was asked for into entries, and [Write].
+// digest and its diff ID, in one pass. Its entry points are [Contents], which turns what was asked for into entries, and [Write].
 //
 // The law: the bytes are a promise. They are a function of the entries and the level alone; the number of compressors, the order
 // of the request, the machine and the day change nothing. docs/formats/layer.md states the format, and golden digests
@@ -38,7 +38,7 @@ type Result struct {
 	Annotations map[string]string
 }
 
-// Write writes the layer of entries, which [Collect] made, to w.
+// Write writes the layer of entries, which [Contents] or [Arrange] made, to w.
 func Write(ctx context.Context, w io.Writer, entries []Entry, o Options) (Result, error) {
 	e, err := o.encoding()
 	if err != nil {
@@ -70,7 +70,7 @@ type encoding struct {
 // encoding checks the level.
 func (o Options) encoding() (encoding, error) {
 	switch o.Format {
-	case None:
+	case None, "":
 		if o.Estargz {
 			return encoding{}, fmt.Errorf("an uncompressed layer cannot be mounted lazily: choose gzip or zstd, or no estargz")
 		}
