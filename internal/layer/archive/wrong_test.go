@@ -124,7 +124,7 @@ func TestBombsAreBounded(t *testing.T) {
 	z := gzip.NewWriter(f)
 	w := tar.NewWriter(z)
 	must(t, w.WriteHeader(&tar.Header{Name: "zeros", Size: 256 << 20}))
-	_, err = io.Copy(w, io.LimitReader(zero{}, 512<<20))
+	_, err = io.Copy(w, io.LimitReader(zero{}, 256<<20))
 	must(t, err)
 	must(t, w.Close())
 	must(t, z.Close())
