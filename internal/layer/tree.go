@@ -29,10 +29,13 @@ func walkTree(root string, add func(Entry) error) error {
 	if err != nil {
 		return err
 	}
+	// What the sandbox has a copy of may be a symlink again.
+	if real, err = filepath.EvalSymlinks(origin(real, filepath.Base(root))); err != nil {
+		return err
+	}
 	if real, err = filepath.Abs(real); err != nil {
 		return err
 	}
-	real = origin(real, filepath.Base(root))
 	return walk{root: real, add: add}.directory("")
 }
 

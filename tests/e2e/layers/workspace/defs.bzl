@@ -23,13 +23,14 @@ declared_symlink = rule(
 )
 
 def _linked_impl(ctx):
-    out = ctx.actions.declare_file(ctx.label.name)
+    declare = ctx.actions.declare_directory if ctx.file.src.is_directory else ctx.actions.declare_file
+    out = declare(ctx.label.name)
     ctx.actions.symlink(output = out, target_file = ctx.file.src)
     return [DefaultInfo(files = depset([out]))]
 
 linked = rule(
     implementation = _linked_impl,
-    doc = "A file that Bazel makes as a symlink to another.",
+    doc = "A file or a tree artifact that Bazel makes as a symlink to another.",
     attrs = {"src": attr.label(allow_single_file = True)},
 )
 
