@@ -3,6 +3,7 @@ module github.com/bazel-contrib/rules_img
 go 1.25.0
 
 require (
+	cloud.google.com/go/longrunning v0.8.0
 	github.com/bazelbuild/remote-apis v0.0.0-20260908115904-76ddd98e1f92
 	github.com/containerd/containerd/api v1.10.0
 	github.com/containerd/stargz-snapshotter/estargz v0.19.1
@@ -25,7 +26,6 @@ require (
 
 require (
 	cloud.google.com/go/compute/metadata v0.9.0 // indirect
-	cloud.google.com/go/longrunning v0.8.0 // indirect
 	github.com/containerd/log v0.1.0 // indirect
 	github.com/containerd/ttrpc v1.2.5 // indirect
 	github.com/docker/cli v29.7.2+incompatible // indirect

@@ -170,6 +170,23 @@ func (w *Workspace) Build(args ...string) []string {
 	return paths
 }
 
+// FilesAbove are the outputs of that many bytes or more, by their paths.
+func (w *Workspace) FilesAbove(size int64) []string {
+	w.t.Helper()
+	var found []string
+	Must(w.t, filepath.WalkDir(strings.TrimSpace(w.Bazel("info", "bazel-bin")), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() >= size {
+			found = append(found, path)
+		}
+		return err
+	}))
+	return found
+}
+
 // StartRegistry builds the project's registry, runs it for the length of the test and returns its host and port.
 func StartRegistry(t testing.TB, flags ...string) string {
 	t.Helper()
