@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // TestDeployScripts runs the scripts in testdata/deploy: the real binary against a real registry. Beside the usual commands they have
 //
-//	registry VAR [plain|password|tls|readonly PREFIX]   run a registry, set VAR to its address (and SSL_CERT_FILE for tls)
+//	registry VAR [plain|password|tls|stuck|readonly PREFIX]   run a registry, set VAR to its address (and SSL_CERT_FILE for tls)
 //	image NAME SEED/SIZE...                             make an image with such layers, whose bytes depend on the seed
 //	plan FILE NAME=REGISTRY/REPOSITORY[:TAG,TAG]...     plan a push of each image
 func TestDeployScripts(t *testing.T) {
@@ -85,6 +85,10 @@ func faultOf(kind string) func(http.ResponseWriter, *http.Request) bool {
 		user, pass, _ := r.BasicAuth()
 		prefix, readonly := strings.CutPrefix(kind, "readonly ")
 		switch {
+		case kind == "stuck" && r.Method == "PUT":
+			io.Copy(io.Discard, r.Body) // only then does the server notice that the client left
+			<-r.Context().Done()
+			return true
 		case kind == "password" && (user != "user" || pass != "right-secret"):
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
