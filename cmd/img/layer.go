@@ -96,7 +96,7 @@ func (in *layerInput) write(ctx context.Context, h request.Layer) error {
 	if err != nil {
 		return err
 	}
-	result, err := writeBlob(in.blob, func(w io.Writer) (layer.Result, error) { return layer.Write(ctx, w, entries, o) })
+	result, err := writeBlob(in.blob, h.FurtherDigest, func(w io.Writer) (layer.Result, error) { return layer.Write(ctx, w, entries, o) })
 	if err != nil {
 		return err
 	}
@@ -124,17 +124,28 @@ func layerOptions(h request.Layer) (o layer.Options, err error) {
 	return o, nil
 }
 
+// made is a layer and the further digest that was asked for.
+type made struct {
+	layer.Result
+	blake3 string
+}
+
 // writeBlob writes beside the place and renames, so that nothing half-written is ever there.
-func writeBlob(path string, write func(io.Writer) (layer.Result, error)) (result layer.Result, err error) {
+func writeBlob(path, furtherDigest string, write func(io.Writer) (layer.Result, error)) (result made, err error) {
+	sum, err := newFurtherDigest(furtherDigest)
+	if err != nil {
+		return result, err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".layer-*")
 	if err != nil {
 		return result, err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if result, err = write(f); err != nil {
+	if result.Result, err = write(sum.tee(f)); err != nil {
 		return result, err
 	}
+	result.blake3 = sum.String()
 	if err := f.Chmod(0o644); err != nil {
 		return result, err
 	}
@@ -146,7 +157,7 @@ func writeBlob(path string, write func(io.Writer) (layer.Result, error)) (result
 
 // writeLayerMetadata writes what rules and verbs know of a layer. Later annotations win over earlier ones, and those that say
 // where its index is over all.
-func writeLayerMetadata(path, name string, r layer.Result, annotations ...map[string]string) error {
+func writeLayerMetadata(path, name string, r made, annotations ...map[string]string) error {
 	merged := map[string]string{}
 	for _, a := range append(annotations, r.Annotations) {
 		maps.Copy(merged, a)
@@ -155,7 +166,7 @@ func writeLayerMetadata(path, name string, r layer.Result, annotations ...map[st
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(manifest.Layer{
-		Name: name, MediaType: r.MediaType, Digest: r.Digest, Size: r.Size, DiffID: r.DiffID, Annotations: merged,
+		Name: name, MediaType: r.MediaType, Digest: r.Digest, Size: r.Size, DiffID: r.DiffID, Annotations: merged, BLAKE3: r.blake3,
 	})
 	if err != nil {
 		return err

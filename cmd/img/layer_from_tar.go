@@ -45,11 +45,11 @@ func layerFromTar(ctx context.Context, h request.LayerFromTar, files outputs) er
 	if source, err := layer.ParseFormat(h.Source); err != nil || a.Format() != source {
 		return errors.Join(err, fmt.Errorf("%s: its name says that its compression is %s, and its content that it is %s", files[request.TarSource], h.Source, a.Format()))
 	}
-	var result layer.Result
+	var result made
 	if blob, ok := files[request.TarBlob]; ok {
 		result, err = fromTarTo(ctx, blob, a, h)
 	} else {
-		result, err = a.Inspect(ctx)
+		result, err = describeTar(ctx, a, h, files[request.TarSource])
 	}
 	if err != nil {
 		return err
@@ -60,13 +60,27 @@ func layerFromTar(ctx context.Context, h request.LayerFromTar, files outputs) er
 	return writeLayerMetadata(files[request.TarMetadata], h.Name, result, h.Annotations)
 }
 
+// describeTar describes an archive that is the blob itself.
+func describeTar(ctx context.Context, a *archive.Archive, h request.LayerFromTar, path string) (result made, err error) {
+	sum, err := newFurtherDigest(h.FurtherDigest)
+	if err != nil {
+		return result, err
+	}
+	if result.Result, err = a.Inspect(ctx); err != nil {
+		return result, err
+	}
+	err = sum.read(path)
+	result.blake3 = sum.String()
+	return result, err
+}
+
 // fromTarTo writes a blob. Contents of an archive that is taken apart may need a file beside it for a while.
-func fromTarTo(ctx context.Context, blob string, a *archive.Archive, h request.LayerFromTar) (result layer.Result, err error) {
+func fromTarTo(ctx context.Context, blob string, a *archive.Archive, h request.LayerFromTar) (result made, err error) {
 	o, err := layerOptions(request.Layer{Compress: h.Compress, Level: h.Level, Jobs: h.Jobs, Estargz: h.Estargz})
 	if err != nil {
 		return result, err
 	}
-	return writeBlob(blob, func(w io.Writer) (layer.Result, error) {
+	return writeBlob(blob, h.FurtherDigest, func(w io.Writer) (layer.Result, error) {
 		if !h.Optimize && !h.Estargz {
 			return a.Recompress(ctx, w, o)
 		}

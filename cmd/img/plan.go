@@ -106,7 +106,7 @@ func (in *planInput) layer(r request.PlanRecord) error {
 	}
 	d := l.Descriptor()
 	d.Annotations = nil
-	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile, Output: r.Output})
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile, Output: r.Output, BLAKE3: l.BLAKE3})
 	return nil
 }
 

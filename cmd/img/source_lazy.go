@@ -26,12 +26,12 @@ func lazySources(p process, plan deploy.Plan, moved *blob.Counter) ([]blob.Named
 			if err != nil {
 				return nil, fmt.Errorf("disk_cache: %w", err)
 			}
-			all = append(all, counted(moved, "disk cache", cas.Disk{Dir: dir}))
+			all = append(all, counted(moved, "disk cache", cas.Disk{Dir: dir, Key: keysOf(plan)}))
 		}
 	}
 	for _, c := range cachesOf(p, plan) {
 		if c.Remote != "" {
-			cache, err := openCache(p, c)
+			cache, err := openCache(p, c, keysOf(plan))
 			if err != nil {
 				return nil, err
 			}
@@ -55,8 +55,22 @@ func cachesOf(p process, plan deploy.Plan) []deploy.Cache {
 	return all
 }
 
-func openCache(p process, c deploy.Cache) (*cas.Cache, error) {
-	var o cas.Options
+// keysOf is how blobs are named in the caches: by the digest function that the build was told of, which Bazel's must be.
+func keysOf(plan deploy.Plan) func(oci.Descriptor) (cas.Key, bool) {
+	sums := map[oci.Digest]string{}
+	for _, b := range plan.Blobs {
+		if b.BLAKE3 != "" {
+			sums[b.Digest] = b.BLAKE3
+		}
+	}
+	if len(sums) == 0 {
+		return cas.SHA256
+	}
+	return cas.BLAKE3(func(d oci.Digest) (string, bool) { s, ok := sums[d]; return s, ok })
+}
+
+func openCache(p process, c deploy.Cache, key func(oci.Descriptor) (cas.Key, bool)) (*cas.Cache, error) {
+	o := cas.Options{Key: key}
 	if c.CredentialHelper != "" {
 		helpers, err := credential.Parse(c.CredentialHelper, workspace(p))
 		if err != nil {

@@ -24,9 +24,10 @@ _LEVEL = {
     "zstd": {"dbg": "default", "fastbuild": "1", "opt": "4"},
 }
 
-# Attributes of a rule that compresses.
+# Attributes of a rule that makes blobs.
 COMPRESSION_ATTRS = {
     "_compress": setting("compress"),
+    "_digest_function": setting("digest_function"),
     "_estargz": setting("estargz"),
     "_jobs": setting("compression_jobs"),
     "_level": setting("compression_level"),
@@ -44,6 +45,18 @@ def level(ctx, compress):
     """
     level = ctx.attr._level[BuildSettingInfo].value
     return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
+
+def further_digest(ctx):
+    """The digest, beside SHA-256, that names a layer in Bazel's caches.
+
+    Args:
+      ctx: context of a rule with COMPRESSION_ATTRS.
+
+    Returns:
+      (str|None) blake3, or None when there is no other.
+    """
+    function = ctx.attr._digest_function[BuildSettingInfo].value
+    return function if function != "sha256" else None
 
 # Archives by the end of their names, and how they are compressed.
 ARCHIVES = {

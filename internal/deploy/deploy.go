@@ -60,6 +60,8 @@ type Blob struct {
 	File string `json:"file,omitempty"`
 	// Output is where the build left it if it was not left in a cache alone, relative to the execution root; empty for what it did not make.
 	Output string `json:"output,omitempty"`
+	// BLAKE3 is its name in the caches of a build with that digest function.
+	BLAKE3 string `json:"blake3,omitempty"`
 }
 
 // Cache is where Bazel may keep what it built, as the user told it: by options of these names. %workspace% and ~ stand

@@ -40,6 +40,7 @@ func UniqueBlobs(blobs []Blob) []Blob {
 			continue
 		}
 		out[i].File, out[i].Output = cmp.Or(out[i].File, b.File), cmp.Or(out[i].Output, b.Output)
+		out[i].BLAKE3 = cmp.Or(out[i].BLAKE3, b.BLAKE3)
 	}
 	return out
 }

@@ -22,6 +22,8 @@ type Layer struct {
 	Size        int64             `json:"size"`
 	DiffID      oci.Digest        `json:"diff_id"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// BLAKE3 is the hexadecimal sum that names the blob in Bazel's caches with --digest_function=blake3; empty when nobody asked for it.
+	BLAKE3 string `json:"blake3,omitempty"`
 }
 
 // ParseLayer reads a metadata file.

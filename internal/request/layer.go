@@ -15,6 +15,8 @@ type Layer struct {
 	Jobs string `json:"jobs"`
 	// Estargz makes a layer that can be mounted lazily.
 	Estargz bool `json:"estargz"`
+	// FurtherDigest is "blake3" when the metadata has that digest too, and else empty.
+	FurtherDigest string `json:"further_digest,omitempty"`
 	// CreateParents adds an entry for every parent directory that has none.
 	CreateParents bool `json:"create_parents"`
 	// TreeArtifacts is "full" or "deduplicate_symlink".

@@ -15,6 +15,8 @@ type LayerFromTar struct {
 	Jobs     string `json:"jobs"`
 	// Estargz makes a layer that can be mounted lazily.
 	Estargz bool `json:"estargz"`
+	// FurtherDigest is as in [Layer].
+	FurtherDigest string `json:"further_digest,omitempty"`
 	// Optimize writes the archive anew: in order, each content once, nothing twice.
 	Optimize bool `json:"optimize"`
 	// MediaType replaces that of layers.

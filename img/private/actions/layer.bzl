@@ -15,6 +15,7 @@ def layer_action(
         level,
         jobs,
         estargz,
+        further_digest,
         create_parents,
         tree_artifacts,
         annotations,
@@ -33,6 +34,7 @@ def layer_action(
       level: (str) of the compressor.
       jobs: (str) how many compressors run.
       estargz: (bool) whether the layer can be mounted lazily.
+      further_digest: (str|None) blake3 when the metadata has that digest too.
       create_parents: (bool) whether missing parent directories get an entry.
       tree_artifacts: (str) full or deduplicate_symlink.
       annotations: (dict) of the layer's descriptor.
@@ -53,6 +55,7 @@ def layer_action(
         level = level,
         jobs = jobs,
         estargz = estargz,
+        further_digest = further_digest,
         create_parents = create_parents,
         tree_artifacts = tree_artifacts,
         annotations = annotations or None,

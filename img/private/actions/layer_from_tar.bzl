@@ -16,6 +16,7 @@ def layer_from_tar_action(
         level = "default",
         jobs = "auto",
         estargz = False,
+        further_digest = None,
         optimize = False,
         media_type = "",
         annotations = {}):
@@ -31,6 +32,7 @@ def layer_from_tar_action(
       level: (str) of the compressor.
       jobs: (str) how many compressors run.
       estargz: (bool) whether the layer can be mounted lazily.
+      further_digest: (str|None) blake3 when the metadata has that digest too.
       optimize: (bool) whether the archive is written anew.
       media_type: (str) of the layer, or empty.
       annotations: (dict) of the layer's descriptor.
@@ -48,6 +50,7 @@ def layer_from_tar_action(
         level = level,
         jobs = jobs,
         estargz = estargz,
+        further_digest = further_digest,
         optimize = optimize,
         media_type = media_type or None,
         annotations = annotations or None,

@@ -1,7 +1,7 @@
 """image_layer: files of a build become one layer of an image."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "level")
+load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "further_digest", "level")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private/actions:layer.bzl", "layer_action")
@@ -20,6 +20,7 @@ def _image_layer_impl(ctx):
         level = level(ctx, compress),
         jobs = ctx.attr._jobs[BuildSettingInfo].value,
         estargz = estargz,
+        further_digest = further_digest(ctx),
         create_parents = auto(ctx.attr.create_parent_directories, ctx.attr._parents) == "enabled",
         tree_artifacts = auto(ctx.attr.tree_artifact_handling, ctx.attr._trees),
         annotations = ctx.attr.annotations,

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,6 +88,7 @@ func TestEveryActionRunsElsewhere(t *testing.T) {
 	for way, flags := range map[string][]string{
 		"plainly":           nil,
 		"with mapped paths": {"--experimental_output_paths=strip"},
+		"with BLAKE3":       {"--@rules_img//img/settings:digest_function=blake3"},
 	} {
 		t.Run(way, func(t *testing.T) {
 			registry := bazeltest.StartRegistry(t)
@@ -101,6 +103,9 @@ func TestEveryActionRunsElsewhere(t *testing.T) {
 				"--remote_executor=grpc://" + proxy.Address, "--spawn_strategy=remote", "--genrule_strategy=remote",
 				"--remote_download_minimal", "--@rules_img//img/settings:remote_cache=grpc://" + ofTool.Address,
 			}, flags...)
+			if way == "with BLAKE3" {
+				away.Startup = []string{"--digest_function=blake3"}
+			}
 			away.Bazel("clean")
 			away.Bazel("build", "//...")
 			if d := cmp.Diff(ours, s.mnemonics()); d != "" {
@@ -134,7 +139,8 @@ func newWorkspace(t *testing.T, registry string) *bazeltest.Workspace {
 	t.Helper()
 	w := bazeltest.NewWorkspace(t, "workspace", "remote", "REGISTRY", registry)
 	w.WriteFile("random.bin", string(blobtest.Bytes("remote", large)))
-	w.WriteFile("archive.tar", archive(t))
+	w.WriteFile("archive.tar", archive(t, "from-archive"))
+	w.WriteFile("archive.tar.gz", zipped(t, archive(t, "from-compressed-archive")))
 	w.Bazel("clean")
 	return w
 }
@@ -151,12 +157,22 @@ func digests(t *testing.T, w *bazeltest.Workspace) map[string]string {
 	return all
 }
 
-func archive(t *testing.T) string {
+func archive(t *testing.T, file string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	bazeltest.Must(t, w.WriteHeader(&tar.Header{Name: "from-archive", Mode: 0o644, Size: 4}))
+	bazeltest.Must(t, w.WriteHeader(&tar.Header{Name: file, Mode: 0o644, Size: 4}))
 	_, err := w.Write([]byte("text"))
+	bazeltest.Must(t, err)
+	bazeltest.Must(t, w.Close())
+	return b.String()
+}
+
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write([]byte(text))
 	bazeltest.Must(t, err)
 	bazeltest.Must(t, w.Close())
 	return b.String()

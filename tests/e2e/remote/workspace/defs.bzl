@@ -16,6 +16,18 @@ tree = rule(
     attrs = {"src": attr.label(allow_single_file = True)},
 )
 
+def _copied_impl(ctx):
+    ctx.actions.run_shell(inputs = [ctx.file.src], outputs = [ctx.outputs.out], command = "cp \"$1\" \"$2\"", arguments = [ctx.file.src.path, ctx.outputs.out.path])
+
+copied = rule(
+    implementation = _copied_impl,
+    doc = "A file that an action made.",
+    attrs = {
+        "out": attr.output(),
+        "src": attr.label(allow_single_file = True),
+    },
+)
+
 def _program_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(out, "#!/bin/sh\n", is_executable = True)
