@@ -37,9 +37,9 @@ type scene struct {
 	toRegistry *bazeltest.Proxy
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t *testing.T, cacheFlags ...string) *scene {
 	t.Helper()
-	s := &scene{T: t, cache: bazeltest.StartCache(t)}
+	s := &scene{T: t, cache: bazeltest.StartCache(t, cacheFlags...)}
 	s.toRegistry = bazeltest.StartProxy(t, bazeltest.StartRegistry(t))
 	s.registry = s.toRegistry.Address
 	s.ofBazel, s.ofTool = bazeltest.StartProxy(t, s.cache.GRPC), bazeltest.StartProxy(t, s.cache.GRPC)
@@ -261,5 +261,26 @@ func TestWithoutACacheThePushSaysHowToNameOne(t *testing.T) {
 	}
 	t.Setenv("IMG_REAPI_ENDPOINT", "grpc://"+s.ofTool.Address)
 	s.run("//:push")
+	s.wantImage("lazy/app")
+}
+
+func TestACredentialHelperOfTheWorkspaceIsAskedByBazelAndThePush(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "htpasswd")
+	bazeltest.Must(t, os.WriteFile(users, []byte("user:{SHA}nU4eI71bcnBGqeO0t9tXvY1u5oQ=\n"), 0o600)) // pass
+	s := newScene(t, "--htpasswd_file", users)
+	// The cache is on this machine, and other helpers are for other hosts.
+	const helper = "127.0.0.1=%workspace%/helper.sh,*.example.com=%workspace%/none.sh"
+	s.WriteFile("helper.sh", `#!/bin/sh
+[ "$1" = get ] && echo '{"headers": {"Authorization": ["Basic dXNlcjpwYXNz"]}}'
+`)
+	bazeltest.Must(t, os.Chmod(filepath.Join(s.Dir, "helper.sh"), 0o755))
+	s.Flags = append(s.Flags, "--credential_helper=%workspace%/helper.sh")
+	s.built()
+	message := s.Fails("run", "//:push", "--remote_download_minimal")
+	if !strings.Contains(message, "hint: the remote cache wants credentials") {
+		t.Errorf("without credentials, the message is:\n%s", message)
+	}
+	s.run("//:push", "--@rules_img//img/settings:credential_helper="+helper)
+	s.wantNoLayerHere()
 	s.wantImage("lazy/app")
 }
