@@ -106,7 +106,7 @@ func (p *push) open(opened map[string]Repository, tagged map[string]oci.Digest) 
 	}
 	p.result.Place = p.ref.Name()
 	if op.Strategy != "eager" && op.Strategy != "lazy" {
-		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager", p.ref.Name(), op.Strategy)
+		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager or lazy", p.ref.Name(), op.Strategy)
 	}
 	for _, tag := range p.tags() {
 		if err := p.claimTag(tag, tagged); err != nil {

@@ -105,8 +105,7 @@ func (e *executor) run(ctx context.Context, f function, action *repb.Action, com
 		return nil, status.Errorf(codes.FailedPrecondition, "inputs: %v", err)
 	}
 	dir := filepath.Join(root, command.WorkingDirectory)
-	outputs := outputsOf(command)
-	for _, out := range outputs {
+	for _, out := range command.OutputPaths {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, out)), 0o755); err != nil {
 			return nil, err
 		}
@@ -119,20 +118,12 @@ func (e *executor) run(ctx context.Context, f function, action *repb.Action, com
 		return nil, err
 	}
 	result.StdoutRaw, result.StderrRaw = stdout.Bytes(), stderr.Bytes()
-	for _, out := range outputs {
+	for _, out := range command.OutputPaths {
 		if err := e.keep(f, result, dir, out); err != nil {
 			return nil, err
 		}
 	}
 	return result, nil
-}
-
-// outputsOf is what an action may make. Older clients tell files from directories.
-func outputsOf(c *repb.Command) []string {
-	if len(c.OutputPaths) > 0 {
-		return c.OutputPaths
-	}
-	return append(c.OutputFiles, c.OutputDirectories...)
 }
 
 func prepare(ctx context.Context, dir string, command *repb.Command) *exec.Cmd {

@@ -219,16 +219,21 @@ func TestLayersAreFoundWithoutBazelRun(t *testing.T) {
 }
 
 func TestLayersAreFoundInTheDiskCache(t *testing.T) {
-	s := newScene(t)
-	disk := t.TempDir()
-	s.Flags = []string{"--disk_cache=" + disk, "--@rules_img//img/settings:disk_cache=" + disk}
-	s.built()
-	s.run("//:push")
-	s.wantNoLayerHere()
-	if !strings.Contains(s.Stderr, "from disk cache") {
-		t.Errorf("the push says:\n%s", s.Stderr)
+	for _, function := range []string{"sha256", "blake3"} {
+		t.Run(function, func(t *testing.T) {
+			s := newScene(t)
+			disk := t.TempDir()
+			s.Startup = []string{"--digest_function=" + function}
+			s.Flags = []string{"--disk_cache=" + disk, "--@rules_img//img/settings:disk_cache=" + disk, "--@rules_img//img/settings:digest_function=" + function}
+			s.built()
+			s.run("//:push")
+			s.wantNoLayerHere()
+			if !strings.Contains(s.Stderr, "from disk cache") {
+				t.Errorf("the push says:\n%s", s.Stderr)
+			}
+			s.wantImage("lazy/app")
+		})
 	}
-	s.wantImage("lazy/app")
 }
 
 func TestALayerThatWasEvictedIsNamedWithWhatToDo(t *testing.T) {
