@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -158,6 +159,9 @@ func (e *lackingError) Hint() string {
 	target := strings.TrimPrefix(e.target, "@@")
 	if !e.remote {
 		return "no remote cache is known: set --@rules_img//img/settings:remote_cache, or $IMG_REAPI_ENDPOINT, as you set Bazel's --remote_cache; a disk cache is the setting disk_cache, or $IMG_DISK_CACHE"
+	}
+	if !errors.Is(e.error, blob.ErrNotFound) {
+		return "" // a source that is in trouble may have it, and says what to do itself
 	}
 	return "the cache may have dropped the layer since the build: bazel build --remote_download_outputs=all " + target + " makes or fetches it again, then run the target again"
 }

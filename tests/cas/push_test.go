@@ -31,13 +31,24 @@ func TestAPushStreamsWhateverTheSizeOfItsLayers(t *testing.T) {
 		bodies = append(bodies, blobtest.Bytes(fmt.Sprint("layer ", i), size))
 	}
 	fill(t, cache, bodies...)
-	peak, said := push(t, lazyPlan(t, registry, bodies), "IMG_REAPI_ENDPOINT="+cache.GRPC)
+	peak, said, err := push(t, lazyPlan(t, registry, bodies), "IMG_REAPI_ENDPOINT="+cache.GRPC)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
 	t.Logf("%d MiB: %s", peak>>20, said)
 	if peak > limit {
 		t.Errorf("%d layers of %d MiB took %d MiB of memory: want at most %d", layers, size>>20, peak>>20, limit>>20)
 	}
 	if !strings.Contains(said, "from remote cache") {
 		t.Errorf("the push says: %s", said)
+	}
+}
+
+func TestAPushSaysThatTheCacheIsAway(t *testing.T) {
+	plan := lazyPlan(t, bazeltest.StartRegistry(t), [][]byte{blobtest.Bytes("away", 200_000)})
+	_, said, err := push(t, plan, "IMG_REAPI_ENDPOINT=grpc://127.0.0.1:1")
+	if err == nil || !strings.Contains(said, "hint: is the remote cache there?") || strings.Contains(said, "may have dropped") {
+		t.Errorf("%v\n%s", err, said)
 	}
 }
 
@@ -77,8 +88,8 @@ func body(t *testing.T, s blob.Source, d oci.Descriptor) []byte {
 	return b
 }
 
-// push carries out a plan and returns the most memory it had, and what it said.
-func push(t *testing.T, plan string, env ...string) (peak int64, said string) {
+// push carries out a plan and returns the most memory it had, what it said, and whether it failed.
+func push(t *testing.T, plan string, env ...string) (peak int64, said string, err error) {
 	t.Helper()
 	img := filepath.Join(t.TempDir(), "img")
 	build := exec.Command("go", "build", "-o", img, "./cmd/img")
@@ -96,10 +107,7 @@ func push(t *testing.T, plan string, env ...string) (peak int64, said string) {
 	for tick := time.Tick(5 * time.Millisecond); ; {
 		select {
 		case err := <-done:
-			if err != nil {
-				t.Fatalf("%v\n%s", err, talk.String())
-			}
-			return peak, talk.String()
+			return peak, talk.String(), err
 		case <-tick:
 			peak = max(peak, residentPeak(cmd.Process.Pid))
 		}

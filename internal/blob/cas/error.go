@@ -65,9 +65,10 @@ func (e *Error) Hint() string {
 	return ""
 }
 
-// isCertificate reports what gRPC says of a server that speaks no TLS, or with a certificate nobody knows: the same code as of one that is away.
+// isCertificate reports what is said of a server that speaks no TLS, or with a certificate nobody knows: by gRPC with the same code as of one
+// that is away, and without an answer over HTTP.
 func (e *Error) isCertificate() bool {
-	return e.Code == codes.Unavailable && (strings.Contains(e.Message, "tls: ") || strings.Contains(e.Message, "x509: "))
+	return (e.Code == codes.Unavailable || e.cause != nil) && (strings.Contains(e.Message, "tls: ") || strings.Contains(e.Message, "x509: "))
 }
 
 // trouble makes an error of what gRPC says about a request.
