@@ -211,6 +211,71 @@ func TestAnUploadThatBreaksOffGoesOn(t *testing.T) {
 	}
 }
 
+// TestAnUploadOfWhichAllArrivedIsFinishedWithoutABody: the connection broke between the last byte and the answer.
+func TestAnUploadOfWhichAllArrivedIsFinishedWithoutABody(t *testing.T) {
+	for name, start := range startRegistries {
+		t.Run(name, func(t *testing.T) {
+			registry := start(t)
+			var cut atomic.Bool
+			proxy, address := remotetest.NewProxy(t, registry, func(w http.ResponseWriter, r *http.Request) bool {
+				if !is(r, "PUT", "/uploads/") || r.ContentLength < 1<<20 || !cut.CompareAndSwap(false, true) {
+					return false
+				}
+				appendTo(t, registry, r)
+				return hangUp(w)
+			})
+			var src mem.Store
+			layer := blobtest.Bytes("all of it", 8<<20)
+			root := blobtest.Image(t, &src, linux, layer)
+			push(t, remote.New(remote.Options{}), address, "app", &src, root)
+			seen, sent := proxy.Reset()
+			if sent > int64(len(layer))+1<<20 {
+				t.Errorf("sent %d bytes for a blob of %d, all of which had arrived", sent, len(layer))
+			}
+			for _, s := range seen {
+				if s.Status >= 400 && s.Method != "HEAD" {
+					t.Errorf("%s %s was answered by %d", s.Method, s.Path, s.Status)
+				}
+			}
+			wantWhole(t, address, "app", root)
+		})
+	}
+}
+
+// appendTo gives the body of an upload to the registry, without finishing it.
+func appendTo(t *testing.T, registry string, r *http.Request) {
+	u := *r.URL
+	u.Scheme, u.Host = "http", registry
+	query := u.Query()
+	query.Del("digest")
+	u.RawQuery = query.Encode()
+	patch, err := http.NewRequestWithContext(r.Context(), "PATCH", u.String(), r.Body)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	patch.Host, patch.ContentLength = r.Host, r.ContentLength
+	patch.Header.Set("Content-Type", "application/octet-stream")
+	resp, err := http.DefaultClient.Do(patch)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		t.Errorf("the registry answered %s to a PATCH", resp.Status)
+	}
+}
+
+// hangUp ends the connection without an answer.
+func hangUp(w http.ResponseWriter) bool {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		c.Close()
+	}
+	return true
+}
+
 // TestABadLineIsNotGivenUp as long as each try gets further.
 func TestABadLineIsNotGivenUp(t *testing.T) {
 	_, address := remotetest.NewProxy(t, remotetest.Olareg(t), closeAfter(100, 1<<20))
@@ -241,14 +306,7 @@ func TestAnUploadThatCannotGoOnBeginsAnew(t *testing.T) {
 func TestConnectionsThatBreak(t *testing.T) {
 	var n atomic.Int64
 	_, address := remotetest.NewProxy(t, remotetest.Distribution(t), func(w http.ResponseWriter, r *http.Request) bool {
-		if n.Add(1)%3 != 0 {
-			return false
-		}
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
-			c.Close()
-		}
-		return true
+		return n.Add(1)%3 == 0 && hangUp(w)
 	})
 	var src mem.Store
 	root := blobtest.Image(t, &src, linux, layers("breaks", 10, 100_000)...)

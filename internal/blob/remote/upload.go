@@ -146,9 +146,11 @@ func (r *Repository) upload(ctx context.Context, d oci.Descriptor, src blob.Sour
 	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&digest="+url.QueryEscape(string(d.Digest)), "&")
 	req := r.request(http.MethodPut, &to, d)
 	req.header.Set("Content-Type", "application/octet-stream")
-	req.size = d.Size - u.offset
-	req.body = func(ctx context.Context) (io.ReadCloser, error) { return openAt(ctx, src, d, u.offset) }
-	if u.offset > 0 {
+	if u.offset == 0 || u.offset < d.Size { // else all has arrived, and only the end is to be said
+		req.size = d.Size - u.offset
+		req.body = func(ctx context.Context) (io.ReadCloser, error) { return openAt(ctx, src, d, u.offset) }
+	}
+	if 0 < u.offset && u.offset < d.Size { // of no bytes there is no range
 		req.header.Set("Content-Range", fmt.Sprintf("%d-%d", u.offset, d.Size-1))
 	}
 	if u.again { // a registry that ends the connection because it does not want the blob gets to say so
