@@ -28,7 +28,7 @@ func NewFiles(p Plan, locate func(string) string) Files {
 	return f
 }
 
-// Open implements [blob.Source].
+// Open implements [blob.Source]. A file of another size is an error at once, so that another source can be asked.
 func (f Files) Open(_ context.Context, d oci.Descriptor) (io.ReadCloser, error) {
 	path, ok := f.paths[d.Digest]
 	if !ok {
@@ -38,7 +38,22 @@ func (f Files) Open(_ context.Context, d oci.Descriptor) (io.ReadCloser, error) 
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("blob %s: no file %s: %w", d.Digest, path, blob.ErrNotFound)
 	}
-	return file, err
+	if err != nil {
+		return nil, err
+	}
+	if err := hasSize(file, d); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("blob %s: %s: %w", d.Digest, path, err)
+	}
+	return file, nil
+}
+
+func hasSize(f *os.File, d oci.Descriptor) error {
+	info, err := f.Stat()
+	if err == nil && info.Size() != d.Size {
+		err = fmt.Errorf("%w: has %d bytes instead of %d", blob.ErrMismatch, info.Size(), d.Size)
+	}
+	return err
 }
 
 // Path implements [blob.Pather].
@@ -47,6 +62,6 @@ func (f Files) Path(d oci.Descriptor) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	_, err := os.Stat(path)
-	return path, err == nil
+	info, err := os.Stat(path)
+	return path, err == nil && info.Size() == d.Size
 }

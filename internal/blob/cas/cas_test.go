@@ -347,3 +347,14 @@ func TestAServerThatIsNotThereIsTriedAgainAndNamed(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// TestAFileOfAnotherSizeIsPassedOver: a disk cache may hold what a crash, or a full disk, left of a blob.
+func TestAFileOfAnotherSizeIsPassedOver(t *testing.T) {
+	body := []byte("the layer")
+	d := blobtest.Describe(body)
+	cache := cas.Disk{Dir: disk(t, "cas", func([]byte) string { return d.Digest.Encoded() }, body[:4])}
+	if _, err := cache.Open(t.Context(), d); !errors.Is(err, blob.ErrMismatch) || !strings.Contains(err.Error(), cache.Dir) {
+		t.Errorf("error is %v; want ErrMismatch and the cache", err)
+	}
+	wantRead(t, blob.Fallback(blob.Named{Name: "disk cache", Source: cache}, blob.Named{Name: "remote cache", Source: blobtest.Content(body)}), d, body)
+}

@@ -68,11 +68,19 @@ func (c Disk) path(d oci.Descriptor) (string, error) {
 	return filepath.Join(c.Dir, under, key.Hash[:2], key.Hash), nil
 }
 
-// skip moves a file to offset, which must be inside it.
+// skip moves a file to offset, which must be inside it. A file of another size than the blob is found out before anybody reads it, so that
+// another source can be asked.
 func skip(f *os.File, d oci.Descriptor, offset int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != d.Size {
+		return fmt.Errorf("%w: has %d bytes instead of %d", blob.ErrMismatch, info.Size(), d.Size)
+	}
 	if offset < 0 || offset > d.Size {
 		return fmt.Errorf("offset %d is outside its %d bytes", offset, d.Size)
 	}
-	_, err := f.Seek(offset, io.SeekStart)
+	_, err = f.Seek(offset, io.SeekStart)
 	return err
 }
