@@ -2,7 +2,7 @@
 // [Copy] of a graph of descriptors from a [Source] to a [Sink].
 //
 // Adapters in the packages below implement the two ports over a directory, memory, a registry and so on;
-// decorators here (one file each) add verification, retry, limits and counting to any of them. The law of
+// decorators here (one file each) add verification, retry, fallback and counting to any of them. The law of
 // Copy: children before parents, each digest once, verified where it enters; a sink that reports a manifest
 // present holds everything below it.
 package blob
