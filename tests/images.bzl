@@ -2,12 +2,13 @@
 
 load("//img/private/rules:import.bzl", "imported_index", "imported_manifest")
 
-def base(name, platforms):
+def base(name, platforms, repository = "base"):
     """Declares an index as pull() lays one out.
 
     Args:
       name: (str) name of the index.
       platforms: (list of str) os/architecture[/variant].
+      repository: (str) where it was pulled from.
     """
     for p in platforms:
         parts = p.split("/") + [""]
@@ -29,6 +30,6 @@ def base(name, platforms):
         index = "//tests:base/index.json",
         manifests = [name + "-" + p for p in platforms],
         registries = ["registry.example"],
-        repository = "base",
+        repository = repository,
         tag = "1",
     )

@@ -16,6 +16,7 @@ def every_platform():
         for v in VARIANTS.get(cpu, []):
             all["every_linux_{}_{}".format(cpu, v)] = "linux/{}/{}".format(cpu, v)
     all.pop("every_linux_amd64")  # as every_linux
+    all.pop("every_linux_arm")  # as every_linux_arm_v7, which armv7 says
     return all
 
 def platforms():

@@ -1,5 +1,6 @@
 """What an image stands on."""
 
+load(":image.bzl", "manifests_of")
 load(":platforms.bzl", "choose", "format_platform")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "PullInfo")
 
@@ -28,6 +29,23 @@ def choose_base(ctx, base, platform):
             ", ".join([format_platform(c) for c in candidates]) or "no platform",
         ))
     return found
+
+def pulls_of(target, image):
+    """Where the layers of an image that are not here can be pulled from.
+
+    Args:
+      target: (Target) of the image.
+      image: (ImageManifestInfo|ImageIndexInfo) that it is.
+
+    Returns:
+      list of PullInfo, each once.
+    """
+    found = [getattr(m, "pull", None) for m in manifests_of(image)] + [only_pull(target)]
+    pulls = []
+    for p in found:
+        if p and p not in pulls:
+            pulls.append(p)
+    return pulls
 
 def only_pull(base):
     """The PullInfo of base.

@@ -25,6 +25,7 @@ ImageManifestInfo = provider(
         "manifest": "(File) the manifest blob",
         "missing_blobs": "(list of str) hexadecimal digests of the layers whose bytes are not among the files",
         "os": "(str) OCI operating system",
+        "pull": "(PullInfo|None) where the layers that are not among the files can be pulled from; may be absent",
         "structured_config": "(dict) what is known of the config at analysis: architecture, os, variant",
         "variant": "(str) OCI variant of the architecture, or empty",
     },
@@ -42,7 +43,7 @@ PullInfo = provider(
     doc = "Where an image, or the base of one, can be pulled from.",
     fields = {
         "digest": "(str) digest of the image that was pulled",
-        "registries": "(list of str) hosts, in the order to try them",
+        "registries": "(list of str) hosts, in the order to try them: mirrors first, the registry itself last",
         "repository": "(str) repository in each of the registries",
         "tag": "(str|None) the tag that was asked for",
     },

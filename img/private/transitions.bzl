@@ -18,7 +18,9 @@ one_platform = transition(
 def _each_platform_impl(settings, attr):
     if not attr.platforms:
         return {"": {_PLATFORMS: settings[_PLATFORMS]}}
-    return {str(p): {_PLATFORMS: [str(p)]} for p in attr.platforms}
+
+    # By position: a platform may be named through an alias, and order matters.
+    return {str(i): {_PLATFORMS: [str(p)]} for i, p in enumerate(attr.platforms)}
 
 # Builds a dependency for each of the attribute `platforms`, or as it is when there is none.
 each_platform = transition(

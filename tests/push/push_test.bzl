@@ -8,19 +8,29 @@ def _push_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
     info = target[DeployInfo]
-    asserts.equals(env, "push.plan.json", info.deploy_manifest.basename)
+    name = target.label.name
+    asserts.equals(env, name + ".plan.json", info.deploy_manifest.basename)
     asserts.equals(env, [info.deploy_manifest], target[OutputGroupInfo].deploy_manifest.to_list())
     asserts.true(env, hasattr(info.image, "index") == (ImageIndexInfo in ctx.attr.image))
     inputs = names(action(env, "ImgPlan").inputs)
     contains(env, "layer.metadata.json", inputs, "inputs of the plan")
     asserts.false(env, "layer.tgz" in inputs, "the layer's blob is an input of the plan")
     runfiles = runfiles_names(target)
-    for name in ["tests/push/push.blobs/layer-0-layer.tgz", "tests/push/push.blobs/0-image.manifest.json", "tests/push/push.blobs/1-image.config.json", "push.plan.json"]:
-        contains(env, name, runfiles, "runfiles")
-    asserts.equals(env, "push", target[DefaultInfo].files_to_run.executable.basename)
+    contains(env, name + ".plan.json", runfiles, "runfiles")
+    blobs = [f for f in runfiles if f.startswith("tests/push/")]
+    asserts.equals(env, sorted(["tests/push/{}.blobs/{}".format(name, n) for n in ctx.attr.names]), sorted(blobs))
+    asserts.equals(env, name, target[DefaultInfo].files_to_run.executable.basename)
     return analysistest.end(env)
 
-push_test = analysistest.make(_push_impl, attrs = {"image": attr.label()})
+push_test = analysistest.make(_push_impl, attrs = {"image": attr.label(), "names": attr.string_list()})
+
+def _bases_impl(ctx):
+    env = analysistest.begin(ctx)
+    records = [json.decode(a) for a in action(env, "ImgPlan").argv if a.startswith("{")]
+    asserts.equals(env, ctx.attr.repositories, [r["repository"] for r in records if r.get("type") == "base"])
+    return analysistest.end(env)
+
+bases_test = analysistest.make(_bases_impl, attrs = {"repositories": attr.string_list()})
 
 def _lazy_push_impl(ctx):
     env = analysistest.begin(ctx)

@@ -234,7 +234,7 @@ package_metadata(
 
 def _purl(digest, pulled):
     """The package URL of an image, https://github.com/package-url/purl-spec, type oci."""
-    repository = "%s/%s" % (pulled.registries[0] or "docker.io", pulled.repository)
+    repository = "%s/%s" % (pulled.registries[-1] or "docker.io", pulled.repository)
     qualifiers = ["repository_url=" + repository.replace(":", "%3A")]
     if pulled.tag:
         qualifiers.append("tag=" + pulled.tag)

@@ -55,6 +55,8 @@ def _wanted(mctx):
             have = wanted.get(tag.name)
             if not have:
                 wanted[tag.name] = struct(module = module, tag = tag, handling = tag.layer_handling)
+            elif _is_same(have.tag, tag) and have.module.is_root and not module.is_root:
+                pass  # what the root says of it counts
             elif _is_same(have.tag, tag):
                 more = max(_HANDLINGS.index(have.handling), _HANDLINGS.index(tag.layer_handling))
                 wanted[tag.name] = struct(module = have.module, tag = have.tag, handling = _HANDLINGS[more])
@@ -70,7 +72,10 @@ def _wanted(mctx):
     return wanted
 
 def _is_same(a, b):
-    return a.digest == b.digest and (a.digest or (a.repository, a.tag) == (b.repository, b.tag))
+    return a.digest == b.digest and (a.digest or _reference(a) == _reference(b))
+
+def _reference(tag):
+    return registries(tag)[-1], tag.repository, tag.tag
 
 def _describe(tag):
     return "%s/%s%s" % (registries(tag)[0], tag.repository, "@" + tag.digest if tag.digest else ":" + tag.tag)

@@ -12,6 +12,8 @@ load("//img/private/actions:layout.bzl", "layout_groups")
 visibility("//img")
 
 def _image_index_impl(ctx):
+    if not ctx.attr.manifests:
+        fail("{}: manifests: is empty: name the images of the index".format(ctx.label))
     targets = _in_order(ctx)
     manifests = [t[ImageManifestInfo] for t in targets]
     _no_platform_twice(ctx, manifests)
@@ -38,13 +40,13 @@ def _image_index_impl(ctx):
 def _in_order(ctx):
     """The manifests, for each platform in the order that the BUILD file gives."""
     split = ctx.split_attr.manifests
-    keys = [str(p.label) for p in ctx.attr.platforms] if ctx.attr.platforms else split.keys()
-    return [t for k in keys for t in split[k]]
+    return [t for k in sorted(split, key = lambda k: int(k or 0)) for t in split[k]]
 
 def _no_platform_twice(ctx, manifests):
     seen = {}
     for m in manifests:
-        name = format_platform(m)
+        version = m.structured_config.get("os.version")
+        name = format_platform(m) + (" " + version if version else "")
         if name in seen:
             fail("{}: manifests: two are for {}: an index has one for each platform".format(ctx.label, name))
         seen[name] = True

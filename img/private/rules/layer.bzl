@@ -26,7 +26,7 @@ def _image_layer_impl(ctx):
         annotations = ctx.attr.annotations,
         annotations_file = ctx.file.annotations_file,
         default_metadata = _metadata(ctx, "default_metadata", ctx.attr.default_metadata) if ctx.attr.default_metadata else None,
-        file_metadata = {p: _metadata(ctx, "file_metadata", m) for p, m in ctx.attr.file_metadata.items()},
+        file_metadata = {p: _metadata(ctx, "file_metadata of %r" % p, m) for p, m in ctx.attr.file_metadata.items()},
     )
     return [
         DefaultInfo(files = depset([made.blob])),

@@ -10,7 +10,7 @@ visibility("//img")
 
 def _layer_from_tar_impl(ctx):
     source = archive_compression(ctx.file.src)
-    estargz = auto(ctx.attr.estargz, ctx.attr._estargz) == "enabled"
+    estargz = _estargz(ctx)
     compress = _compress(ctx, source, estargz)
     made = layer_from_tar_action(
         ctx,
@@ -42,6 +42,12 @@ def _layer_from_tar_impl(ctx):
             estargz = estargz,
         ),
     ]
+
+def _estargz(ctx):
+    """The setting is for layers of file systems that can be lazy; the attribute is obeyed, or fails."""
+    if ctx.attr.estargz == "auto" and (ctx.attr.media_type or ctx.attr.compress == "none"):
+        return False
+    return auto(ctx.attr.estargz, ctx.attr._estargz) == "enabled"
 
 def _compress(ctx, source, estargz):
     """What the attribute stands for: auto keeps the source's own compression unless the archive is written anew."""

@@ -1,6 +1,6 @@
 """image_load: a run target that hands an image to a container daemon."""
 
-load("//img/private:base.bzl", "only_pull")
+load("//img/private:base.bzl", "pulls_of")
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
@@ -17,7 +17,6 @@ visibility("//img")
 def _image_load_impl(ctx):
     strategy = checked_strategy(ctx, "strategy", auto(ctx.attr.strategy, ctx.attr._strategy))
     image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
-    pull = only_pull(ctx.attr.image)
     tags = tags_of(ctx)
     tool = ctx.toolchains["//img:toolchain_type"]
     templates = template_data(ctx, True) if ctx.file.tag_file or is_template(tags) else None
@@ -26,7 +25,7 @@ def _image_load_impl(ctx):
         ctx,
         tool = tool,
         image = image,
-        pull = [pull] if pull else [],
+        pull = pulls_of(ctx.attr.image, image),
         tag_file = ctx.file.tag_file,
         templates = templates,
         places = places,

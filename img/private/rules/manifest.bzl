@@ -22,8 +22,9 @@ def _image_manifest_impl(ctx):
         # What the base needs, the image needs too, where the platform does not say.
         variant = wanted.variant or (base.variant if base else ""),
     )
-    pull = only_pull(ctx.attr.base)
-    layers = [layer for target in ctx.attr.layers for layer in _layers(ctx, target)]
+    pull = getattr(base, "pull", None) or only_pull(ctx.attr.base)
+    archives = {}
+    layers = [layer for target in ctx.attr.layers for layer in _layers(ctx, target, archives)]
     tool = ctx.toolchains["//img:toolchain_type"]
     made = manifest_action(
         ctx,
@@ -60,7 +61,12 @@ def _image_manifest_impl(ctx):
         manifest = made.manifest,
         missing_blobs = base.missing_blobs if base else [],
         os = platform.os,
-        structured_config = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant},
+        pull = pull,
+        structured_config = {
+            "architecture": platform.architecture,
+            "os": platform.os,
+            "variant": platform.variant,
+        } | _os_version(base),
         variant = platform.variant,
     )
     return [
@@ -73,8 +79,13 @@ def _image_manifest_impl(ctx):
         image,
     ] + ([pull] if pull else [])
 
-def _layers(ctx, target):
-    """The layer that a target is, or those that its archives are as they stand."""
+def _os_version(base):
+    """The version of the system that a base is for, as Windows has it."""
+    version = base.structured_config.get("os.version") if base else None
+    return {"os.version": version} if version else {}
+
+def _layers(ctx, target, made):
+    """The layer that a target is, or those that its archives are as they stand; made has those of archives so far."""
     if LayerInfo in target:
         return [target[LayerInfo]]
     files = target[DefaultInfo].files.to_list()
@@ -84,14 +95,17 @@ def _layers(ctx, target):
             target.label,
             ", ".join(ARCHIVES.keys()),
         ))
-    return [_layer_from_tar(ctx, f) for f in files]
+    for f in files:
+        if f not in made:
+            made[f] = _layer_from_tar(ctx, f, len(made))
+    return [made[f] for f in files]
 
-def _layer_from_tar(ctx, file):
+def _layer_from_tar(ctx, file, number):
     compression = archive_compression(file)
     made = layer_from_tar_action(
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],
-        name = "{}.layers/{}".format(ctx.label.name, file.short_path.removeprefix("../")),
+        name = "{}.layers/{}-{}".format(ctx.label.name, number, file.basename),
         src = file,
         source = compression,
         compress = compression,
@@ -101,7 +115,7 @@ def _layer_from_tar(ctx, file):
 def _base_files(base, pull):
     if not base:
         return None
-    reference = "{}/{}".format(pull.registries[0], pull.repository) if pull else ""
+    reference = "{}/{}".format(pull.registries[-1], pull.repository) if pull else ""
     if pull and pull.tag:
         reference += ":" + pull.tag
     return struct(

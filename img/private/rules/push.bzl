@@ -1,6 +1,6 @@
 """image_push: a run target that sends an image to a registry."""
 
-load("//img/private:base.bzl", "only_pull")
+load("//img/private:base.bzl", "pulls_of")
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
@@ -15,7 +15,6 @@ visibility("//img")
 def _image_push_impl(ctx):
     strategy = checked_strategy(ctx, "strategy", auto(ctx.attr.strategy, ctx.attr._strategy))
     image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
-    pull = only_pull(ctx.attr.image)
     tags = tags_of(ctx)
     templated = ctx.file.tag_file or is_template(tags + [ctx.attr.registry, ctx.attr.repository])
     places = places_of(ctx, image, at_hand = strategy == "eager")
@@ -23,7 +22,7 @@ def _image_push_impl(ctx):
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],
         image = image,
-        pull = [pull] if pull else [],
+        pull = pulls_of(ctx.attr.image, image),
         tag_file = ctx.file.tag_file,
         templates = template_data(ctx, True) if templated else None,
         places = places,

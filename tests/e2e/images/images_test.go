@@ -121,8 +121,10 @@ func TestAStampThatChangesRebuildsNoLayer(t *testing.T) {
 	if run["ImgLayer"] > 0 {
 		t.Errorf("the new version ran %v: want no layer", run)
 	}
-	if run := w.executed("//:push", "--//:channel=nightly"); run["ImgLayer"] > 0 {
-		t.Errorf("a tag that changed ran %v: want no layer", run)
+	w.Bazel("build", "//:push_plain", "--output_groups=+deploy_manifest")
+	run = w.executed("//:push_plain", "--output_groups=+deploy_manifest", "--//:channel="+time.Now().Format("v150405"))
+	if run["ImgPlan"] != 1 || run["ImgLayer"]+run["ImgManifest"] > 0 {
+		t.Errorf("a tag that changed ran %v: want the plan alone", run)
 	}
 }
 
