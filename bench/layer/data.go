@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -53,7 +54,15 @@ var (
 func pieces(dir string, n int) error {
 	done := errorDone
 	count := 0
-	for _, root := range []string{filepath.Join(runtime.GOROOT(), "src"), filepath.Join(runtime.GOROOT(), "test"), filepath.Join(os.Getenv("HOME"), "go", "pkg", "mod")} {
+	goroot, err := goEnv("GOROOT")
+	if err != nil {
+		return err
+	}
+	modules, err := goEnv("GOMODCACHE")
+	if err != nil {
+		return err
+	}
+	for _, root := range []string{filepath.Join(goroot, "src"), filepath.Join(goroot, "test"), modules} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
@@ -77,15 +86,25 @@ func pieces(dir string, n int) error {
 			return err
 		}
 	}
-	return fmt.Errorf("Go's sources are only %d files: want %d", count, n)
+	return fmt.Errorf("the sources of Go and its modules have only %d files: want %d", count, n)
 }
 
 var errorDone = fmt.Errorf("done")
 
+// goEnv asks the go command where it keeps things.
+func goEnv(name string) (string, error) {
+	out, err := exec.Command("go", "env", name).Output()
+	return strings.TrimSpace(string(out)), err
+}
+
 // programs copies those of the Go toolchain.
 func programs(dir string) error {
+	goroot, err := goEnv("GOROOT")
+	if err != nil {
+		return err
+	}
 	for _, from := range []string{"bin", "pkg/tool"} {
-		root := filepath.Join(runtime.GOROOT(), from)
+		root := filepath.Join(goroot, from)
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
