@@ -103,13 +103,7 @@ func (a *Archive) stream(ctx context.Context, d oci.Descriptor, r io.Reader) err
 	if err := a.header(blobPath(d.Digest), d.Size); err != nil {
 		return err
 	}
-	_, err := io.CopyBuffer(struct{ io.Writer }{a.tar}, readerFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.Read(p)
-	}), make([]byte, 256<<10))
-	if err != nil {
+	if err := copyAll(ctx, a.tar, r); err != nil {
 		return fmt.Errorf("archive: blob %s: %w", d.Digest, err)
 	}
 	return nil
@@ -157,7 +151,3 @@ func (a *Archive) file(name string, body []byte) error {
 func (a *Archive) header(name string, size int64) error {
 	return a.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: time.Unix(0, 0)})
 }
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -12,7 +12,7 @@ import (
 
 // Directory says how to write one. The zero value makes a durable copy.
 type Directory struct {
-	// Link makes the blobs hard links to files of the source, where that can be; see [dir.Store].
+	// Link makes the blobs hard links to files of the source that are outputs (see [IsOutput]), where that can be.
 	Link bool
 	// Volatile leaves out waiting for the disk, as in an action's output.
 	Volatile bool
@@ -23,7 +23,10 @@ type Directory struct {
 // WriteDirectory writes images, whose bytes source has, to the directory path, which may be there already: blobs are
 // added, and index.json is replaced.
 func WriteDirectory(ctx context.Context, path string, source blob.Source, o Directory, images ...Image) (blob.Report, error) {
-	to := dir.Store{Root: path, Link: o.Link, Volatile: o.Volatile}
+	to := dir.Store{Root: path, Volatile: o.Volatile}
+	if o.Link {
+		to.Link = IsOutput
+	}
 	if err := os.MkdirAll(filepath.Join(path, "blobs", "sha256"), 0o755); err != nil {
 		return blob.Report{}, err
 	}

@@ -127,7 +127,7 @@ func TestArchiveCanBeReadAgain(t *testing.T) {
 func TestDirectoryCanBeReadAgain(t *testing.T) {
 	for name, o := range map[string]layout.Directory{"copied": {}, "linked": {Link: true, Volatile: true}} {
 		t.Run(name, func(t *testing.T) {
-			source := dir.Store{Root: t.TempDir(), Volatile: true}
+			source := dir.Store{Root: filepath.Join(t.TempDir(), "bazel-out", "made"), Volatile: true}
 			root, path := index(t, source), t.TempDir()
 			for range 2 { // the second time most is there
 				report, err := layout.WriteDirectory(t.Context(), path, source, o, layout.Image{Root: root, Names: []string{"docker.io/library/app:v1"}})

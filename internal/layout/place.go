@@ -2,39 +2,54 @@ package layout
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Place makes the file path the blob d: a link to the layout's file where there can be one, once its content is verified, and else a
-// copy.
+// IsOutput reports whether a file, by its path without symlinks, is an output of a build of Bazel. Only such may be hard-linked to
+// outputs: Bazel takes the permission to write from its outputs, and whoever edits a source file that is one too changes, unseen, what
+// caches hold.
+func IsOutput(path string) bool { return strings.Contains(filepath.ToSlash(path), "/bazel-out/") }
+
+// Place makes the file path the blob d, and replaces what is there: by a link to the layout's file where that is an output, once its
+// content is verified, and else by a copy.
 func (l *Layout) Place(ctx context.Context, d oci.Descriptor, path string) error {
-	r, err := blob.Verify("layout", l).Open(ctx, d)
+	folder, err := os.MkdirTemp(filepath.Dir(path), ".place-*")
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	from, ok := l.file(d)
-	if !ok {
-		return writeAll(path, r)
-	}
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	defer os.RemoveAll(folder)
+	made := filepath.Join(folder, "blob")
+	if err := l.linkOrCopy(ctx, d, made); err != nil {
 		return err
 	}
-	if os.Link(from, path) == nil {
-		return nil
+	return os.Rename(made, path)
+}
+
+// linkOrCopy makes a file that is not there yet.
+func (l *Layout) linkOrCopy(ctx context.Context, d oci.Descriptor, path string) error {
+	if from, ok := l.file(d); ok && IsOutput(from) {
+		if err := l.copyTo(ctx, io.Discard, d); err != nil {
+			return err
+		}
+		if os.Link(from, path) == nil {
+			return nil
+		}
 	}
-	again, err := l.Open(ctx, d)
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	defer again.Close()
-	return writeAll(path, again)
+	defer f.Close()
+	if err := l.copyTo(ctx, f, d); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // file is where the blob really is, behind the links of a sandbox.
@@ -47,11 +62,27 @@ func (l *Layout) file(d oci.Descriptor) (string, bool) {
 	return path, err == nil
 }
 
-func writeAll(path string, r io.Reader) error {
-	f, err := os.Create(path)
+// copyTo writes the verified content of a blob.
+func (l *Layout) copyTo(ctx context.Context, w io.Writer, d oci.Descriptor) error {
+	r, err := blob.Verify("layout", l).Open(ctx, d)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Close())
+	defer r.Close()
+	return copyAll(ctx, w, r)
 }
+
+// copyAll copies until the end of r, or of ctx.
+func copyAll(ctx context.Context, w io.Writer, r io.Reader) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{w}, readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	}), make([]byte, 256<<10))
+	return err
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -24,9 +24,10 @@ import (
 type Store struct {
 	// Root is the directory that has, or will have, blobs/ in it.
 	Root string
-	// Link makes Put hard-link files of a source on this machine, where the file system can, instead of copying them. Of a
-	// linked file only the size is checked: set it where the source's files are known to be right and are never changed.
-	Link bool
+	// Link, if set, says of files of a source on this machine, by their paths without symlinks, which Put is to hard-link
+	// instead of copying them, where the file system can. Of a linked file only the size is checked: let it choose those
+	// that are known to be right and are never changed.
+	Link func(path string) bool
 	// Volatile leaves out waiting for the disk. Set it for what can be made again.
 	Volatile bool
 }

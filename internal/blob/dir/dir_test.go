@@ -31,11 +31,13 @@ func TestVolatileStore(t *testing.T) {
 }
 
 func TestLinkingStore(t *testing.T) {
-	blobtest.Test(t, func(t *testing.T) blobtest.Store { return dir.Store{Root: t.TempDir(), Link: true} })
+	blobtest.Test(t, func(t *testing.T) blobtest.Store { return dir.Store{Root: t.TempDir(), Link: always} })
 }
 
+func always(string) bool { return true }
+
 func TestPutLinksAFileOfTheSource(t *testing.T) {
-	from, to := dir.Store{Root: t.TempDir()}, dir.Store{Root: t.TempDir(), Link: true}
+	from, to := dir.Store{Root: t.TempDir()}, dir.Store{Root: t.TempDir(), Link: always}
 	d := put(t, from, []byte("linked"))
 	if err := to.Put(t.Context(), d, from); err != nil {
 		t.Fatal(err)
@@ -46,7 +48,7 @@ func TestPutLinksAFileOfTheSource(t *testing.T) {
 }
 
 func TestPutFollowsASymlinkOfTheSource(t *testing.T) {
-	from, to := dir.Store{Root: t.TempDir()}, dir.Store{Root: t.TempDir(), Link: true}
+	from, to := dir.Store{Root: t.TempDir()}, dir.Store{Root: t.TempDir(), Link: always}
 	d := put(t, from, []byte("linked"))
 	alias := filepath.Join(t.TempDir(), "alias")
 	path, _ := from.Path(d)
@@ -73,19 +75,43 @@ func TestPutCopiesUnlessToldToLink(t *testing.T) {
 	}
 }
 
+// TestPutLinksOnlyWhatItIsTold asks by the path that is behind a symlink.
+func TestPutLinksOnlyWhatItIsTold(t *testing.T) {
+	from, root := dir.Store{Root: t.TempDir()}, t.TempDir()
+	d := put(t, from, []byte("the file"))
+	path, _ := from.Path(d)
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alias := filepath.Join(t.TempDir(), "alias")
+	if err := os.Symlink(real, alias); err != nil {
+		t.Fatal(err)
+	}
+	for path, linked := range map[string]bool{alias: false, real: true} {
+		to := dir.Store{Root: filepath.Join(root, filepath.Base(path)), Link: func(asked string) bool { return asked == path }}
+		if err := to.Put(t.Context(), d, files{d.Digest: alias}); err != nil {
+			t.Fatal(err)
+		}
+		if sameFile(t, from, to, d) != linked {
+			t.Errorf("allowed to link %s: linked is %v", path, !linked)
+		}
+	}
+}
+
 func TestPutDoesNotLinkAFileOfAnotherSize(t *testing.T) {
 	body := []byte("right")
 	d := blobtest.Describe(body)
 	path := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(path, []byte("longer than right"), 0o644)
-	to := dir.Store{Root: t.TempDir(), Link: true}
+	to := dir.Store{Root: t.TempDir(), Link: always}
 	if err := to.Put(t.Context(), d, files{d.Digest: path}); !errors.Is(err, blob.ErrMismatch) {
 		t.Errorf("error is %v; want ErrMismatch", err)
 	}
 }
 
 func TestPutMendsADamagedFile(t *testing.T) {
-	for _, link := range []bool{false, true} {
+	for name, link := range map[string]func(string) bool{"copying": nil, "linking": always} {
 		from, to := dir.Store{Root: t.TempDir()}, dir.Store{Root: t.TempDir(), Link: link}
 		d := put(t, from, []byte("whole"))
 		put(t, to, []byte("whole"))
@@ -97,7 +123,7 @@ func TestPutMendsADamagedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := read(t, to, d); string(got) != "whole" {
-			t.Errorf("linking is %v: after Put the blob is %q", link, got)
+			t.Errorf("%s: after Put the blob is %q", name, got)
 		}
 	}
 }

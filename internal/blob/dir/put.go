@@ -25,7 +25,7 @@ func (s Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error
 	if err := s.makeFolder(); err != nil {
 		return fmt.Errorf("directory %s: %w", s.Root, err)
 	}
-	if s.Link && s.link(d, src) {
+	if s.Link != nil && s.link(d, src) {
 		return s.sync(s.folder())
 	}
 	return s.copy(ctx, d, src)
@@ -54,7 +54,7 @@ func (s Store) link(d oci.Descriptor, src blob.Source) bool {
 		return false
 	}
 	path, err := filepath.EvalSymlinks(path) // link(2) would link the symlink itself
-	if err != nil {
+	if err != nil || !s.Link(path) {
 		return false
 	}
 	info, err := os.Stat(path)
