@@ -3,7 +3,6 @@ package blob
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -92,20 +91,8 @@ func (c *copier) present(asked, missing []oci.Descriptor) {
 
 // manifest reads and verifies the body of d.
 func (c *copier) manifest(ctx context.Context, d oci.Descriptor) (body []byte, err error) {
-	if d.Size > oci.MaxManifestSize {
-		return nil, fmt.Errorf("manifest %s: has %d bytes, more than the %d that a manifest may have", d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	err = c.slot(ctx, func() error { body, err = readAll(ctx, c.source, d); return err })
+	err = c.slot(ctx, func() error { body, err = ReadAll(ctx, "source", c.source, d); return err })
 	return body, err
-}
-
-func readAll(ctx context.Context, source Source, d oci.Descriptor) ([]byte, error) {
-	r, err := Verify("source", source).Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }
 
 // put moves one blob and counts how it went.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"io"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -46,7 +45,7 @@ func (o PushOptions) below(ctx context.Context, d oci.Descriptor) []oci.Descript
 	if !oci.IsManifest(d.MediaType) {
 		return []oci.Descriptor{d}
 	}
-	body, err := read(ctx, o.Manifests, d)
+	body, err := blob.ReadAll(ctx, "plan", o.Manifests, d)
 	if err != nil {
 		return nil
 	}
@@ -59,13 +58,4 @@ func (o PushOptions) below(ctx context.Context, d oci.Descriptor) []oci.Descript
 		out = append(out, o.below(ctx, c)...)
 	}
 	return out
-}
-
-func read(ctx context.Context, s blob.Source, d oci.Descriptor) ([]byte, error) {
-	r, err := blob.Verify("plan", s).Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, oci.MaxManifestSize))
 }

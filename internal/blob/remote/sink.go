@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
@@ -128,15 +127,7 @@ func (r *Repository) manifest(ctx context.Context, d oci.Descriptor, src blob.So
 	if body, ok := r.kept.get(d.Digest); ok {
 		return body, nil
 	}
-	if d.Size > oci.MaxManifestSize {
-		return "", fmt.Errorf("manifest %s: has %d bytes, more than the %d that one may have", d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	in, err := blob.Verify("source", src).Open(ctx, d)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	body, err := io.ReadAll(in)
+	body, err := blob.ReadAll(ctx, "source", src, d)
 	if err != nil {
 		return "", err
 	}
