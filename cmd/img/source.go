@@ -68,7 +68,7 @@ func (s retriedSink) Has(ctx context.Context, d oci.Descriptor) (has bool, err e
 }
 
 // planSource has every blob of plan: in the files beside it, in Bazel's outputs and caches if it is lazy, or in the registries of its
-// bases. What is read is verified, and counted by where it came from. A registry that is pushed to is told that a base in it has the blobs, to mount them.
+// bases. What is read is verified, and counted by where it came from.
 func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
 	all := []blob.Named{counted(moved, "files", planFiles(p, plan))}
 	if plan.Uses("lazy") {
@@ -78,7 +78,6 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 		}
 		all = append(all, lazy...)
 	}
-	elsewhere := plan.Elsewhere()
 	for _, b := range plan.Bases {
 		for _, registry := range b.Registries {
 			ref, err := oci.NewReference(registry, b.Repository)
@@ -86,9 +85,6 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
 			}
 			s, err := from.source(ref)
-			if err == nil {
-				err = from.client.Hint(ref, elsewhere...)
-			}
 			if err != nil {
 				return nil, fmt.Errorf("plan of %s: base: %w", plan.Name, err)
 			}
