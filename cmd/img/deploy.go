@@ -39,8 +39,25 @@ func deployPlan(ctx context.Context, p process, path string, args []string) erro
 	if err != nil {
 		return err
 	}
+	p = p.withAuthFile(plan.AuthFile)
 	d := deployment{process: p, deployFlags: f, plan: plan, registries: openRegistries(p, f.jobs)}
 	return d.run(ctx)
+}
+
+// withAuthFile is p in an environment that names the file of credentials, unless its own does.
+func (p process) withAuthFile(path string) process {
+	const name = "REGISTRY_AUTH_FILE"
+	if path == "" || p.Getenv(name) != "" {
+		return p
+	}
+	getenv := p.Getenv
+	p.Getenv = func(key string) string {
+		if key == name {
+			return path
+		}
+		return getenv(key)
+	}
+	return p
 }
 
 func readPlan(path string) (deploy.Plan, error) {

@@ -137,6 +137,7 @@ func (in *planInput) plan(h request.Plan) (deploy.Plan, error) {
 	plan := deploy.Plan{
 		Version: deploy.Version, Name: h.Name, Operations: []deploy.Operation{op},
 		Blobs: in.located(h.Workspace), Bases: in.bases,
+		AuthFile: h.AuthFile,
 	}.WithCaches(cacheOf(h))
 	return plan, plan.Check(func(d oci.Descriptor) ([]byte, error) {
 		if b, ok := in.bodies[d.Digest]; ok {

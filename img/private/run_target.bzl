@@ -1,7 +1,9 @@
 """Targets that `bazel run` runs: the img tool itself under the target's name, beside a plan."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":image.bzl", "index_of", "layers_of", "manifests_of")
 load(":providers.bzl", "DeployFilesInfo", "DeployToolInfo")
+load(":settings.bzl", "setting")
 load(":transitions.bzl", "tool_platform")
 
 visibility("//img/private/rules/...")
@@ -14,12 +16,24 @@ RUN_ATTRS = {
         doc = "The img tool that the target becomes.",
         providers = [DeployToolInfo],
     ),
+    "_docker_config_path": setting("docker_config_path"),
     "tool_cfg": attr.string(
         default = "host",
         values = ["host", "target"],
         doc = "Which machine runs the target: `host`, the one that runs Bazel, or `target`, the one that is built for, as when the target is `data` of a test.",
     ),
 }
+
+def auth_file(ctx):
+    """Where credentials for registries are, by the setting docker_config_path.
+
+    Args:
+      ctx: the rule's context, with RUN_ATTRS.
+
+    Returns:
+      (str|None) the path.
+    """
+    return ctx.attr._docker_config_path[BuildSettingInfo].value or None
 
 def run_target(ctx, plan, files):
     """The DefaultInfo of a target that carries out a plan.

@@ -27,6 +27,8 @@ type Plan struct {
 	Bases []Base `json:"bases,omitempty"`
 	// Caches are where the build may have left blobs.
 	Caches []Cache `json:"caches,omitempty"`
+	// AuthFile is where credentials for registries are on the machine that runs the plan, unless its environment says so.
+	AuthFile string `json:"auth_file,omitempty"`
 }
 
 // The kinds of operations.

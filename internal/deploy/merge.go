@@ -21,6 +21,7 @@ func Merge(name string, plans ...Plan) Plan {
 			}
 		}
 		out = out.WithCaches(p.Caches...)
+		out.AuthFile = cmp.Or(out.AuthFile, p.AuthFile)
 	}
 	out.Blobs = UniqueBlobs(blobs)
 	return out

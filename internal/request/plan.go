@@ -22,6 +22,8 @@ type Plan struct {
 	// Strategy is where the bytes of layers come from.
 	Strategy string `json:"strategy,omitempty"`
 
+	// AuthFile is what the setting docker_config_path says.
+	AuthFile string `json:"auth_file,omitempty"`
 	// RemoteCache, DiskCache and CredentialHelper are what the settings of these names say.
 	RemoteCache      string `json:"remote_cache,omitempty"`
 	DiskCache        string `json:"disk_cache,omitempty"`

@@ -53,3 +53,14 @@ password_in_setting_test = analysistest.make(
 )
 
 lazy_push_test = analysistest.make(_lazy_push_impl, attrs = {"has": attr.string_list(), "has_not": attr.string_list()})
+
+def _auth_file_impl(ctx):
+    env = analysistest.begin(ctx)
+    header = json.decode([a for a in action(env, "ImgPlan").argv if a.startswith("{")][0])
+    asserts.equals(env, "/etc/docker/config.json", header["auth_file"])
+    return analysistest.end(env)
+
+auth_file_test = analysistest.make(
+    _auth_file_impl,
+    config_settings = {str(Label("//img/settings:docker_config_path")): "/etc/docker/config.json"},
+)

@@ -8,7 +8,7 @@ load("//img/private:request.bzl", "record", "request")
 
 visibility("//img/private/rules/...")
 
-def blob_action(ctx, *, tool, registries, repository, digest, size):
+def blob_action(ctx, *, tool, registries, repository, digest, size, auth_file):
     """Declares the action that pulls one blob.
 
     Args:
@@ -18,6 +18,7 @@ def blob_action(ctx, *, tool, registries, repository, digest, size):
       repository: (str) repository in each of them.
       digest: (str) of the blob.
       size: (int) of the blob.
+      auth_file: (str) where credentials for registries are; empty: where the environment says, or where Docker and Podman keep them.
 
     Returns:
       struct(blob): the File it declared.
@@ -42,6 +43,7 @@ def blob_action(ctx, *, tool, registries, repository, digest, size):
         toolchain = None,
         # PATH for credential helpers, and what --action_env gives: REGISTRY_AUTH_FILE, SSL_CERT_FILE, HTTPS_PROXY.
         use_default_shell_env = True,
+        env = {"REGISTRY_AUTH_FILE": auth_file} if auth_file else {},
         execution_requirements = {
             "no-remote-exec": "1",
             "requires-network": "1",

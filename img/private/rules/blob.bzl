@@ -1,6 +1,8 @@
 """A blob in a registry, which a build pulls when something asks for it."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//img/private:providers.bzl", "DeployToolInfo")
+load("//img/private:settings.bzl", "setting")
 load("//img/private:transitions.bzl", "tool_platform")
 load("//img/private/actions:blob.bzl", "blob_action")
 
@@ -15,6 +17,7 @@ def _blob_impl(ctx):
         repository = ctx.attr.repository,
         digest = ctx.attr.digest,
         size = int(ctx.attr.bytes),
+        auth_file = ctx.attr._docker_config_path[BuildSettingInfo].value,
     )
     return [DefaultInfo(files = depset([made.blob]))]
 
@@ -28,6 +31,7 @@ blob = rule(
         "bytes": attr.string(doc = "How many. A string, since it may be more than an attribute's integer holds.", mandatory = True),
         # The tool for the machine that runs Bazel.
         "tool_cfg": attr.string(default = "host", values = ["host"]),
+        "_docker_config_path": setting("docker_config_path"),
         "_tool": attr.label(cfg = tool_platform, default = "//img/deploy_tool", providers = [DeployToolInfo]),
     },
 )

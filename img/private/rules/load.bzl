@@ -3,7 +3,7 @@
 load("//img/private:base.bzl", "pulls_of")
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
-load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
+load("//img/private:run_target.bzl", "RUN_ATTRS", "auth_file", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
@@ -33,6 +33,7 @@ def _image_load_impl(ctx):
         daemon = auto(ctx.attr.daemon, ctx.attr._daemon),
         tags = tags or None,
         strategy = strategy,
+        auth_file = auth_file(ctx),
         **caches(ctx, [strategy])
     )
     archive = layout_action(

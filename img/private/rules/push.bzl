@@ -3,7 +3,7 @@
 load("//img/private:base.bzl", "pulls_of")
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
-load("//img/private:run_target.bzl", "RUN_ATTRS", "deploy_files", "places_of", "run_target")
+load("//img/private:run_target.bzl", "RUN_ATTRS", "auth_file", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
 load("//img/private:strategy.bzl", "checked_strategy")
@@ -31,6 +31,7 @@ def _image_push_impl(ctx):
         repository = ctx.attr.repository,
         tags = tags or None,
         strategy = strategy,
+        auth_file = auth_file(ctx),
         **caches(ctx, [strategy])
     )
     files = deploy_files(ctx, "push", places)
