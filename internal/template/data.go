@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -41,21 +43,29 @@ func lowered(b []byte) (map[string]any, error) {
 func lower(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		out := make(map[string]any, len(v))
-		for key, value := range v {
-			key = strings.ToLower(key)
-			if key != "labels" && key != "annotations" {
-				value = lower(value)
-			}
-			out[key] = value
-		}
-		return out
+		return lowerKeys(v)
 	case []any:
 		for i := range v {
 			v[i] = lower(v[i])
 		}
 	}
 	return v
+}
+
+// lowerKeys makes all keys lower case. Of those that differ in case alone, the one that is lower case already wins, or else the last.
+func lowerKeys(v map[string]any) map[string]any {
+	out := make(map[string]any, len(v))
+	for _, key := range slices.Sorted(maps.Keys(v)) {
+		low, value := strings.ToLower(key), v[key]
+		if own, ok := v[low]; ok {
+			value = own
+		}
+		if low != "labels" && low != "annotations" {
+			value = lower(value)
+		}
+		out[low] = value
+	}
+	return out
 }
 
 // maxStatus bounds one line of a workspace status file.

@@ -75,6 +75,25 @@ func TestWhatIsNotThereIsAnErrorThatSaysWhatIs(t *testing.T) {
 	}
 }
 
+// TestKeysThatDifferInCaseAloneHaveAnOrder repeats itself, since the order of a map is another each time.
+func TestKeysThatDifferInCaseAloneHaveAnOrder(t *testing.T) {
+	for config, want := range map[string]string{
+		`{"key":"lower","KEY":"upper","Key":"title"}`: "lower",
+		`{"KEY":"upper","Key":"title","kEY":"camel"}`: "camel",
+		"{\"\u212aey\":\"kelvin\",\"key\":\"lower\"}":   "lower",
+	} {
+		for range 20 {
+			base, _, err := Base([]byte(config), []byte("{}"), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := base["config"].(map[string]any)["key"]; got != want {
+				t.Fatalf("%s: key is %v; want %s", config, got, want)
+			}
+		}
+	}
+}
+
 func TestExpandMapNamesTheKey(t *testing.T) {
 	got, err := Data{}.ExpandMap("env", map[string]string{"A": "1"})
 	if d := cmp.Diff(map[string]string{"A": "1"}, got); d != "" || err != nil {
