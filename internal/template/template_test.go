@@ -80,7 +80,7 @@ func TestKeysThatDifferInCaseAloneHaveAnOrder(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"key":"lower","KEY":"upper","Key":"title"}`: "lower",
 		`{"KEY":"upper","Key":"title","kEY":"camel"}`: "camel",
-		"{\"\u212aey\":\"kelvin\",\"key\":\"lower\"}":   "lower",
+		"{\"\u212aey\":\"kelvin\",\"key\":\"lower\"}": "lower",
 	} {
 		for range 20 {
 			base, _, err := Base([]byte(config), []byte("{}"), "")
