@@ -39,8 +39,11 @@ func (c *Contents) AddFile(at, from string) error {
 	if err != nil {
 		return fmt.Errorf("path /%s: %w", at, err)
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return c.addTree(at, from)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("path /%s: %w", at, notForLayers(from, info.Mode()))
 	}
 	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size(), Digest: c.digest(from)})
 }
@@ -63,9 +66,12 @@ func (c *Contents) inRoot(from string) string {
 }
 
 // AddInto puts the file from into a directory, under its own name. When from is a directory, what is in it goes into the directory.
+// A declared symlink keeps its name whatever it leads to, since that need not be there.
 func (c *Contents) AddInto(dir, from string) error {
-	if info, err := os.Stat(from); err == nil && info.IsDir() {
-		return c.AddFile(dir, from)
+	if _, ok := c.declaredLink(from); !ok {
+		if info, err := os.Stat(from); err == nil && info.IsDir() {
+			return c.AddFile(dir, from)
+		}
 	}
 	return c.AddFile(dir+"/"+filepath.Base(from), from)
 }

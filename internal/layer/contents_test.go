@@ -121,6 +121,18 @@ func TestDeclaredSymlinks(t *testing.T) {
 	}
 }
 
+// TestADeclaredSymlinkKeepsItsName puts one into a directory: what it leads to may be there or, in a sandbox, not.
+func TestADeclaredSymlinkKeepsItsName(t *testing.T) {
+	for _, visible := range []string{"bazel-out/bin/dir/x", "bazel-out/bin/other"} {
+		t.Chdir(makeTree(t, "bazel-out/bin/link -> dir", visible))
+		var c Contents
+		must(t, c.AddInto("lib", "bazel-out/bin/link"))
+		if d := cmp.Diff([]string{"lib/link -> dir"}, show(t, c)); d != "" {
+			t.Errorf("with %s there (-want +got):\n%s", visible, d)
+		}
+	}
+}
+
 func TestAnIdenticalDirectoryBecomesALink(t *testing.T) {
 	a, b, other := makeTree(t, "x", "sub/y", "sub/l -> y"), makeTree(t, "x", "sub/y", "sub/l -> y"), makeTree(t, "x", "sub/z", "sub/l -> z")
 	for name, row := range map[string]struct {
@@ -178,6 +190,7 @@ func TestEntriesThatDoNotFitTogetherAreErrors(t *testing.T) {
 		"the root":      {func(c *Contents) error { return c.AddEmpty("/") }, "is the root of the image"},
 		"a NUL":         {func(c *Contents) error { return c.AddEmpty("a\x00") }, "NUL"},
 		"no target":     {func(c *Contents) error { return c.AddSymlink("a", "") }, "has no target"},
+		"a device":      {func(c *Contents) error { return c.AddFile("a", os.DevNull) }, "a layer holds files, directories and symlinks"},
 		"no such file":  {func(c *Contents) error { return c.AddFile("a", filepath.Join(dir, "none")) }, "no such file"},
 		"twice":         {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddFile("/a", dir+"/two") }, "path /a: is given twice: the file " + dir + "/one, and the file " + dir + "/two"},
 		"below a file":  {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddEmpty("a/b") }, "path /a/b: an empty file, lies below /a, which is no directory: the file "},

@@ -119,7 +119,11 @@ func (w walk) visit(name string, mode fs.FileMode) error {
 	case info.Mode().IsRegular():
 		return w.add(Entry{Path: path.Join(w.at, name), Kind: File, From: file, Size: info.Size()})
 	}
-	return fmt.Errorf("%s: is a %s: a layer holds files, directories and symlinks", file, info.Mode().Type())
+	return notForLayers(file, info.Mode())
+}
+
+func notForLayers(file string, mode fs.FileMode) error {
+	return fmt.Errorf("%s: is a %s: a layer holds files, directories and symlinks", file, mode.Type())
 }
 
 // follow walks the directory that a symlink leads to, as a tree of its own below the symlink's path.
