@@ -1,8 +1,6 @@
 package remote_test
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -30,23 +28,12 @@ func TestTheFirstRequestToARegistryGoesAlone(t *testing.T) {
 	server := httptest.NewTLSServer(proxy.Handler())
 	defer server.Close()
 
-	transport := server.Client().Transport.(*http.Transport).Clone()
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if address == "example.com:443" {
-			address = server.Listener.Addr().String()
-		}
-		if dial == nil {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		}
-		return dial(ctx, network, address)
-	}
 	var src mem.Store
 	var roots []oci.Descriptor
 	for _, layer := range layers("greeting", 10, 100) {
 		roots = append(roots, blobtest.Image(t, &src, linux, layer))
 	}
-	r := open(t, remote.New(remote.Options{Keychain: password, Transport: transport}), "example.com", "app")
+	r := open(t, remote.New(remote.Options{Keychain: password, Transport: asExampleCom(server)}), "example.com", "app")
 	missing, err := r.Missing(t.Context(), roots...)
 	if err != nil || len(missing) != len(roots) {
 		t.Fatalf("missing are %d of %d, %v", len(missing), len(roots), err)

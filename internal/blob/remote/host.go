@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -86,7 +87,21 @@ func (h *host) setNoHead() {
 }
 
 // owns reports whether u is the registry itself, to which alone credentials go.
-func (h *host) owns(u *url.URL) bool { return u.Host == h.name() && u.Scheme == h.scheme() }
+func (h *host) owns(u *url.URL) bool { return h.isAt(u) && u.Scheme == h.scheme() }
+
+// isAt reports whether u is on the registry's host and port, over TLS or not.
+func (h *host) isAt(u *url.URL) bool {
+	return hostPort(u) == hostPort(&url.URL{Scheme: u.Scheme, Host: h.name()})
+}
+
+// hostPort is the host and port of u, however they are written.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
 
 func isLoopback(registry string) bool {
 	host := registry
@@ -103,7 +118,8 @@ func isLoopback(registry string) bool {
 // maxRedirects is more than any registry needs.
 const maxRedirects = 5
 
-// checkRedirect lets a request go elsewhere as what it is, without the credentials.
+// checkRedirect lets a request go elsewhere as what it is, without the credentials. They stay with the host that they are for, which
+// [http.Client] knows by one spelling alone.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > maxRedirects {
@@ -115,8 +131,10 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	if first.URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return fmt.Errorf("a redirect leads from https to %s", next.URL.Scheme)
 	}
-	if next.URL.Host != first.URL.Host {
-		next.Header.Del("Authorization")
+	next.Header.Del("Authorization")
+	credentials, ok := first.Header["Authorization"]
+	if ok && !slices.ContainsFunc(via, func(r *http.Request) bool { return hostPort(r.URL) != hostPort(next.URL) }) {
+		next.Header["Authorization"] = credentials
 	}
 	return nil
 }

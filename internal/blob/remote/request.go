@@ -73,7 +73,7 @@ func (h *host) greet(ctx context.Context, r request) (*http.Response, error) {
 // overTLSIfItMust finds out that a registry on this machine, to which plain HTTP is spoken, wants TLS.
 func (h *host) overTLSIfItMust(ctx context.Context, r request) (*http.Response, error) {
 	resp, err := h.authorized(ctx, r)
-	if r.url.Scheme != "http" || r.url.Host != h.name() || !looksLikeTLS(resp, err) {
+	if r.url.Scheme != "http" || !h.isAt(r.url) || !looksLikeTLS(resp, err) {
 		return resp, err
 	}
 	secure := r

@@ -132,10 +132,10 @@ func (r *Repository) location(req request, resp *http.Response) (*url.URL, error
 		return nil, r.errorf(req, "the answer does not say where the upload goes")
 	}
 	if at.Scheme == "http" && r.host.scheme() == "https" {
-		if at.Host != r.host.name() {
+		if !r.host.isAt(at) {
 			return nil, r.errorf(req, "the upload would go to %s without TLS", at.Host)
 		}
-		at.Scheme = "https"
+		at.Scheme, at.Host = "https", r.host.name()
 	}
 	return at, nil
 }
