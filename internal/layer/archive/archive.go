@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -108,17 +109,17 @@ func (in *input) Close() error {
 
 // located says about where in the file an error of decompression is. What was read ahead makes it inexact.
 func (in *input) located(err error) error {
-	return fmt.Errorf("before byte %d of the file: %w", in.packed.n, err)
+	return fmt.Errorf("before byte %d of the file: %w", in.packed.n.Load(), err)
 }
 
-// counter counts the bytes that are read through it.
+// counter counts the bytes that are read through it. A decoder may do so on a goroutine of its own.
 type counter struct {
 	r io.Reader
-	n int64
+	n atomic.Int64
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }

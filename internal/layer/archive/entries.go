@@ -21,7 +21,7 @@ const (
 	maxMetadata = 1 << 30
 	// entryCost is about what an entry takes besides its strings.
 	entryCost = 512
-	// maxSparse bounds the size of a sparse file, which is written out in full: a file that claims more is a mistake or an attack.
+	// maxSparse bounds the size of all sparse files, which are written out in full: an archive that claims more is a mistake or an attack.
 	maxSparse = 16 << 30
 )
 
@@ -53,7 +53,8 @@ func (a *Archive) entries(ctx context.Context, spool *os.File, sparse int64) ([]
 type taker struct {
 	archive  *Archive
 	spool    *os.File
-	sparse   int64 // how large a sparse file may be
+	sparse   int64 // how large all sparse files may be
+	holes    int64 // how large those are that were taken
 	spooled  int64
 	entries  []layer.Entry
 	at       map[string]int // index by path
@@ -123,11 +124,14 @@ func (t *taker) put(e layer.Entry) {
 // content says where the content is, and puts it there if it is not in the file as it is.
 func (t *taker) content(s *scanner, h *tar.Header, e *layer.Entry) error {
 	if t.archive.format == layer.None && !isSparse(h) {
-		e.From, e.Offset = t.archive.path, s.raw.n
+		e.From, e.Offset = t.archive.path, s.raw.n.Load()
 		return nil
 	}
-	if isSparse(h) && h.Size > t.sparse {
-		return fmt.Errorf("is a sparse file of %d bytes: written out in full, it must not be larger than %d", h.Size, t.sparse)
+	if isSparse(h) {
+		if h.Size > t.sparse-t.holes {
+			return fmt.Errorf("is a sparse file of %d bytes: written out in full, all of an archive must not be larger than %d", h.Size, t.sparse)
+		}
+		t.holes += h.Size
 	}
 	if t.spooled == 0 { // what begins at 0 is a whole file
 		if _, err := t.spool.Write([]byte{0}); err != nil {

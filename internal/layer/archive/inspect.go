@@ -26,7 +26,7 @@ func (a *Archive) Inspect(ctx context.Context) (layer.Result, error) {
 	return layer.Result{
 		MediaType: a.format.MediaType(),
 		Digest:    oci.DigestOfSum(digest.Sum(nil)),
-		Size:      in.packed.n,
+		Size:      in.packed.n.Load(),
 		DiffID:    oci.DigestOfSum(diff.Sum(nil)),
 	}, nil
 }

@@ -47,7 +47,7 @@ func (s *scanner) next() (*tar.Header, error) {
 		return nil, s.wrong(s.at, err)
 	}
 	s.last = h.Name
-	if s.after = s.raw.n; hasContent(h) && !isSparse(h) {
+	if s.after = s.raw.n.Load(); hasContent(h) && !isSparse(h) {
 		s.after += (h.Size + 511) &^ 511
 	}
 	return h, nil
@@ -62,10 +62,10 @@ func hasContent(h *tar.Header) bool {
 func (s *scanner) end() error {
 	marked := s.tail.ended()
 	if _, err := io.Copy(io.Discard, &cancelled{s.ctx, s.raw}); err != nil {
-		return s.wrong(s.raw.n, err)
+		return s.wrong(s.raw.n.Load(), err)
 	}
 	if s.plain && !marked {
-		return fmt.Errorf("byte %d: the archive ends without the two empty blocks that mark its end: is it truncated?", s.raw.n)
+		return fmt.Errorf("byte %d: the archive ends without the two empty blocks that mark its end: is it truncated?", s.raw.n.Load())
 	}
 	return io.EOF
 }
@@ -74,7 +74,7 @@ func (s *scanner) end() error {
 func (s *scanner) content(to io.Writer) error {
 	_, err := io.Copy(to, &cancelled{s.ctx, s.tar})
 	if err != nil {
-		return s.wrong(s.raw.n, err)
+		return s.wrong(s.raw.n.Load(), err)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (s *scanner) wrong(at int64, err error) error {
 	what := err.Error()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		at = s.raw.n
+		at = s.raw.n.Load()
 		what = "the archive ends here: it is truncated, or a size in it is wrong"
 	case errors.Is(err, tar.ErrHeader):
 		what = "is no header of a tar archive"

@@ -5,13 +5,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/bazel-contrib/rules_img/internal/layer"
 )
@@ -96,15 +101,17 @@ func TestArchivesThatCannotBeTakenApart(t *testing.T) {
 }
 
 // hugeSparse is an archive of a few blocks with a file of 8 EiB, all of it a hole.
-func hugeSparse() []byte {
+func hugeSparse() []byte { return append(sparse("hole", math.MaxInt64), make([]byte, 1024)...) }
+
+// sparse is a member of an archive that is all of it a hole.
+func sparse(name string, size int64) []byte {
 	var records string
-	for _, r := range []string{"GNU.sparse.major=0", "GNU.sparse.minor=1", "GNU.sparse.numblocks=1", "GNU.sparse.map=9223372036854775807,0", "GNU.sparse.size=9223372036854775807"} {
+	for _, r := range []string{"GNU.sparse.major=0", "GNU.sparse.minor=1", "GNU.sparse.numblocks=1", fmt.Sprintf("GNU.sparse.map=%d,0", size), fmt.Sprintf("GNU.sparse.size=%d", size)} {
 		records += fmt.Sprintf("%d %s\n", len(r)+4, r)
 	}
 	b := append(rawHeader("records", tar.TypeXHeader, len(records)), records...)
 	b = append(b, make([]byte, -len(b)&511)...)
-	b = append(b, rawHeader("hole", tar.TypeReg, 0)...)
-	return append(b, make([]byte, 1024)...)
+	return append(b, rawHeader(name, tar.TypeReg, 0)...)
 }
 
 func rawHeader(name string, typeflag byte, size int) []byte {
@@ -148,6 +155,35 @@ func TestBombsAreBounded(t *testing.T) {
 	}
 	if _, err := open(t, hugeSparse()).Recompress(context.Background(), io.Discard, layer.Options{Format: layer.None}); err != nil {
 		t.Errorf("a hole of 8 EiB that stays one: %v", err)
+	}
+}
+
+// TestSparseFilesAreBoundedTogether has files that are each within the limit, of which the second is one too many.
+func TestSparseFilesAreBoundedTogether(t *testing.T) {
+	spool, err := os.CreateTemp(t.TempDir(), "")
+	must(t, err)
+	defer spool.Close()
+	both := slices.Concat(sparse("one", 50_000), sparse("two", 50_001), make([]byte, 1024))
+	if _, err := open(t, both).entries(context.Background(), spool, 100_001); err != nil {
+		t.Errorf("as large as the limit: %v", err)
+	}
+	const want = `"two": is a sparse file of 50001 bytes: written out in full, all of an archive must not be larger than 100000`
+	if _, err := open(t, both).entries(context.Background(), spool, 100_000); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v; want %s", err, want)
+	}
+}
+
+// TestABadHeaderInAZstdArchive is for the race detector: the decoder reads ahead while the error is located.
+func TestABadHeaderInAZstdArchive(t *testing.T) {
+	body := make([]byte, 16<<20)
+	rand.Read(body)
+	e, err := zstd.NewWriter(nil)
+	must(t, err)
+	a := open(t, e.EncodeAll(body, nil))
+	for range 5 {
+		if _, err := a.Inspect(context.Background()); err == nil || !strings.Contains(err.Error(), "is no header of a tar archive") {
+			t.Errorf("error is %v", err)
+		}
 	}
 }
 
