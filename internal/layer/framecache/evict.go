@@ -5,13 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // makeRoom sees to it that size bytes more fit into the shard of a key. It reports whether to write them.
 func (c *Cache) makeRoom(k Key, size int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broken {
+	if time.Now().Before(c.rests) {
 		return false
 	}
 	s := &c.filled[k[0]]

@@ -31,6 +31,9 @@ const (
 	fresh = time.Hour
 	// recount is after how many entries a shard is measured again: other processes fill it too.
 	recount = 16
+	// rest is for how long nothing is written after an error: where the disk is full, each attempt would only take time, but a worker
+	// lives long and disks get room again.
+	rest    = time.Minute
 	sumSize = 16
 )
 
@@ -52,7 +55,7 @@ type Cache struct {
 
 	mu     sync.Mutex
 	filled [shards]filling
-	broken bool // nothing can be written
+	rests  time.Time // nothing is written until then
 }
 
 // filling is what this process knows of a shard.
@@ -121,7 +124,7 @@ func (c *Cache) Put(k Key, frame []byte) {
 	}
 	if err != nil {
 		c.mu.Lock()
-		c.broken = true
+		c.rests = time.Now().Add(rest)
 		c.mu.Unlock()
 	}
 }
@@ -136,11 +139,13 @@ func (c *Cache) write(k Key, frame []byte) error {
 	if err == nil {
 		_, err = f.Write(sum(k, frame))
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		os.Remove(f.Name())
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), c.path(k))
 	}
-	return os.Rename(f.Name(), c.path(k))
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }
 
 // sum is the checksum of an entry. It depends on the key, so that one entry is never taken for another.

@@ -188,6 +188,32 @@ func TestACacheThatCannotBeWrittenIsHarmless(t *testing.T) {
 	}
 }
 
+// TestAnErrorThatPassesIsForgotten puts a frame while something is in its way: it leaves nothing, and the cache rests and works again.
+func TestAnErrorThatPassesIsForgotten(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, DefaultLimit)
+	k := KeyOf("p", nil)
+	if err := os.MkdirAll(filepath.Join(c.path(k), "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.Put(k, []byte("frame"))
+	if left, _ := files(t, dir); left != nil {
+		t.Errorf("a Put that failed leaves %v", left)
+	}
+	if err := os.RemoveAll(c.path(k)); err != nil {
+		t.Fatal(err)
+	}
+	c.Put(k, []byte("frame"))
+	if _, ok := c.Get(k, nil); ok {
+		t.Error("an error does not stop Put for a while")
+	}
+	c.rests = time.Now()
+	c.Put(k, []byte("frame"))
+	if _, ok := c.Get(k, nil); !ok {
+		t.Error("an error stops Put for good")
+	}
+}
+
 func TestNoCacheDoesNothing(t *testing.T) {
 	var c *Cache
 	c.Put(Key{}, []byte("frame"))
