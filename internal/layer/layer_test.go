@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -283,6 +284,26 @@ func TestAFailingWriterEndsTheWrite(t *testing.T) {
 	_, err = Write(context.Background(), failing{}, entries, Options{Format: Gzip, Level: 1})
 	if err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestAnArchiveThatFailsIsNotEnded fails after some bytes, again and again: whether the writer sees the failure or the end first is a race.
+func TestAnArchiveThatFailsIsNotEnded(t *testing.T) {
+	unreadable := errors.New("unreadable")
+	for range 3000 {
+		var b bytes.Buffer
+		_, err := WriteStream(context.Background(), &b, Options{Format: Gzip, Level: 1, Jobs: 1}, func(_ context.Context, s *Stream) error {
+			s.Write([]byte("begun"))
+			return unreadable
+		})
+		if !errors.Is(err, unreadable) {
+			t.Fatalf("error is %v", err)
+		}
+		if z, err := gzip.NewReader(&b); err == nil {
+			if _, err := io.ReadAll(z); err == nil {
+				t.Fatal("what was written is a whole layer")
+			}
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ type pipeline struct {
 	work    chan *frame
 	raw     chan *frame
 	ordered chan *frame
+	filled  bool // whether ordered was closed because all is in it
 
 	diff, sum hash.Hash // the blob's is nil when the blob is the stream
 	size      int64     // of the blob
@@ -75,10 +76,12 @@ func (p *pipeline) run(ctx context.Context, fill func(context.Context, *framer) 
 		defer close(p.raw)
 		defer close(p.ordered)
 		f := &framer{ctx: ctx, next: p.next, emit: p.emit}
-		if err := fill(ctx, f); err != nil {
-			return err
+		err := fill(ctx, f)
+		if err == nil {
+			err = f.cut()
 		}
-		return f.cut()
+		p.filled = err == nil
+		return err
 	})
 	for range p.jobs {
 		g.Go(func() error { return p.compress(ctx) })
@@ -178,6 +181,9 @@ func (p *pipeline) write(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if !p.filled { // and the error is told elsewhere
+		return nil
 	}
 	return p.end(c)
 }
