@@ -41,14 +41,16 @@ func (r Report) Plus(s Report) Report {
 
 // Copy makes sink hold roots and everything below them. It asks the sink about all roots at once, and looks only into
 // the manifests that are missing. Children come before parents, each blob goes once however many roots share it,
-// and manifests are verified before they are believed; other blobs are verified by the sink.
+// and manifests are verified before they are believed; other blobs are verified by the sink. What it holds in memory of manifests is
+// bounded, whatever they name.
 //
 // A root that fails does not stop the others: the error joins one for each root that failed, and the report says what was
 // done all the same. Cancelling ctx ends everything promptly.
 func Copy(ctx context.Context, sink Sink, source Source, o CopyOptions, roots ...oci.Descriptor) (Report, error) {
+	o.Jobs = cmp.Or(o.Jobs, 32)
 	c := &copier{
 		sink: sink, source: source, CopyOptions: o,
-		slots: semaphore.NewWeighted(int64(cmp.Or(o.Jobs, 32))),
+		slots: semaphore.NewWeighted(int64(o.Jobs)), room: newRoom(),
 		tasks: map[taskKey]*task{},
 	}
 	roots = unique(roots)
@@ -75,6 +77,7 @@ type copier struct {
 	sink   Sink
 	source Source
 	slots  *semaphore.Weighted
+	room   room
 
 	mu     sync.Mutex
 	tasks  map[taskKey]*task
@@ -101,6 +104,11 @@ func (c *copier) tree(ctx context.Context, d oci.Descriptor) error {
 		if !oci.IsManifest(d.MediaType) {
 			return c.put(ctx, d, c.source)
 		}
+		release, err := c.room.take(ctx, d)
+		if err != nil {
+			return err
+		}
+		defer release()
 		body, err := c.manifest(ctx, d)
 		if err != nil {
 			return err
@@ -138,15 +146,17 @@ func (c *copier) children(d oci.Descriptor, body []byte) (children []oci.Descrip
 	if c.Leave != nil {
 		children = slices.DeleteFunc(children, c.Leave)
 	}
+	for _, child := range children {
+		if oci.IsManifest(child.MediaType) && !oci.IsIndex(d.MediaType) {
+			return nil, fmt.Errorf("manifest %s: has the manifest %s for a config or layer", d.Digest, child.Digest)
+		}
+	}
 	return children, err
 }
 
-// limit makes siblings wait for each other, all that is below them included, when there is one job.
-func (c *copier) limit(siblings *errgroup.Group) {
-	if c.Jobs == 1 {
-		siblings.SetLimit(1)
-	}
-}
+// limit bounds the siblings under way, all that is below them included. More than there are jobs would only take up memory, and with one
+// job they have to wait for each other.
+func (c *copier) limit(siblings *errgroup.Group) { siblings.SetLimit(c.Jobs) }
 
 // ask asks the sink about those of ds that no task is about yet, and marks as done what it has.
 func (c *copier) ask(ctx context.Context, ds []oci.Descriptor) error {

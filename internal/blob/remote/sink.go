@@ -16,6 +16,7 @@ import (
 func (r *Repository) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
 	there := make([]bool, len(ds))
 	all, asking := errgroup.WithContext(ctx)
+	all.SetLimit(r.host.pushes.most) // the rest would wait for their turn
 	for i, d := range ds {
 		all.Go(func() (err error) { there[i], err = r.has(asking, d); return err })
 	}
