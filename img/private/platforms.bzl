@@ -48,8 +48,10 @@ def format_platform(p):
     return "/".join([p.os, p.architecture] + ([p.variant] if p.variant else []))
 
 def choose(candidates, want):
-    """Picks what runs best on a platform. internal/oci/choose.go states the rule, and also looks at the version of the system, which no constraint can name:
-    of several, the first is taken.
+    """Picks what runs best on a platform.
+
+    internal/oci/choose.go states the rule, and also looks at the version of the system, which no constraint can name: of
+    several, the first is taken.
 
     Args:
       candidates: list of anything with the fields os, architecture and variant.
