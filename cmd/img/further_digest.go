@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -31,8 +34,8 @@ func (d furtherDigest) tee(w io.Writer) io.Writer {
 	return io.MultiWriter(w, d.hash)
 }
 
-// read adds the bytes of a file.
-func (d furtherDigest) read(path string) error {
+// read adds the bytes of a file. The end of ctx ends it.
+func (d furtherDigest) read(ctx context.Context, path string) error {
 	if d.hash == nil {
 		return nil
 	}
@@ -41,8 +44,13 @@ func (d furtherDigest) read(path string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(d.hash, f)
-	return err
+	for err == nil && ctx.Err() == nil {
+		_, err = io.CopyN(d.hash, f, 1<<20)
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return cmp.Or(err, ctx.Err())
 }
 
 // String is hexadecimal; empty when there is none.

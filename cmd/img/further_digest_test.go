@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,12 +30,17 @@ func TestABlobHasTheFurtherDigestThatIsAskedFor(t *testing.T) {
 			t.Errorf("%q: digest %q, %v: want %q", function, got.blake3, err, want)
 		}
 		again, err := newFurtherDigest(function)
-		if err != nil || again.read(path) != nil || again.String() != want {
+		if err != nil || again.read(t.Context(), path) != nil || again.String() != want {
 			t.Errorf("%q: the file's digest is %q, %v", function, again, err)
 		}
 		if b, err := os.ReadFile(path); err != nil || string(b) != "the blob" {
 			t.Errorf("%q: the blob is %q, %v", function, b, err)
 		}
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := newFurtherDigest("blake3"); err != nil || !errors.Is(d.read(cancelled, os.Args[0]), context.Canceled) {
+		t.Error("a file is read to its end after cancelling")
 	}
 	if _, err := newFurtherDigest("md5"); err == nil {
 		t.Error("md5 was taken")

@@ -92,7 +92,7 @@ func (in *layerInput) write(ctx context.Context, h request.Layer) error {
 	for p, m := range h.FileMetadata {
 		in.contents.Files[p] = attributes(m)
 	}
-	entries, err := in.contents.Entries()
+	entries, err := in.contents.Entries(ctx)
 	if err != nil {
 		return err
 	}

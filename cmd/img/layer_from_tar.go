@@ -69,7 +69,7 @@ func describeTar(ctx context.Context, a *archive.Archive, h request.LayerFromTar
 	if result.Result, err = a.Inspect(ctx); err != nil {
 		return result, err
 	}
-	err = sum.read(path)
+	err = sum.read(ctx, path)
 	result.blake3 = sum.String()
 	return result, err
 }

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path"
@@ -116,18 +117,19 @@ func (c *Contents) add(e Entry) error {
 	return nil
 }
 
-// Entries returns the contents in the order of the archive, each with its metadata.
-func (c *Contents) Entries() ([]Entry, error) {
+// Entries returns the contents in the order of the archive, each with its metadata. It reads files, which ctx ends, where only what is
+// in them can tell whether two are alike.
+func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
 	entries, err := c.settleLinks()
 	if err != nil {
 		return nil, err
 	}
 	if c.LinkTrees {
-		if entries, err = c.linkTrees(entries); err != nil {
+		if entries, err = c.linkTrees(ctx, entries); err != nil {
 			return nil, err
 		}
 	}
-	if entries, err = arrange(entries); err != nil {
+	if entries, err = arrange(ctx, entries); err != nil {
 		return nil, err
 	}
 	if c.CreateParents {

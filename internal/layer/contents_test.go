@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +36,7 @@ func makeTree(t *testing.T, names ...string) string {
 
 func show(t *testing.T, c Contents) []string {
 	t.Helper()
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	var lines []string
 	for _, e := range entries {
@@ -203,7 +205,7 @@ func TestEntriesThatDoNotFitTogetherAreErrors(t *testing.T) {
 			var c Contents
 			err := row.add(&c)
 			if err == nil {
-				_, err = c.Entries()
+				_, err = c.Entries(t.Context())
 			}
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("error is %v: want %q", err, row.want)
@@ -220,6 +222,30 @@ func TestTheSameTwiceIsOneEntry(t *testing.T) {
 	must(t, c.AddFile("//a", copy+"/one"))
 	if got := show(t, c); len(got) != 1 {
 		t.Errorf("entries are %v", got)
+	}
+}
+
+// TestCancellingEndsTheComparing has two files that are alike, as one path and in two directories.
+func TestCancellingEndsTheComparing(t *testing.T) {
+	a, b := makeTree(t, "one"), makeTree(t, "one")
+	for name, add := range map[string]func(*Contents){
+		"one path": func(c *Contents) { c.AddFile("x", a+"/one"); c.AddFile("x", b+"/one") },
+		"two trees": func(c *Contents) {
+			c.LinkTrees = true
+			c.AddFile("x", a)
+			c.AddFile("y", b)
+		},
+	} {
+		var c Contents
+		add(&c)
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := c.Entries(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+		if _, err := c.Entries(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: after cancelling, error is %v", name, err)
+		}
 	}
 }
 
@@ -242,7 +268,7 @@ func TestMetadata(t *testing.T) {
 	must(t, c.AddEmpty("d/f"))
 	must(t, c.AddEmpty("d/g"))
 	must(t, c.AddSymlink("l", "d"))
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	for i, want := range []struct {
 		path string
@@ -265,13 +291,13 @@ func TestSecurityAttributesAreBytes(t *testing.T) {
 	}
 	c := Contents{Default: Attributes{PAXRecords: records("\x01\u0080\x00")}}
 	must(t, c.AddEmpty("a"))
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	if d := cmp.Diff(records("\x01\x80\x00"), entries[0].PAXRecords); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	c.Default.PAXRecords = records("Ā")
-	if _, err := c.Entries(); err == nil || !strings.Contains(err.Error(), "is binary") {
+	if _, err := c.Entries(t.Context()); err == nil || !strings.Contains(err.Error(), "is binary") {
 		t.Errorf("error is %v", err)
 	}
 }

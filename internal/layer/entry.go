@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -119,17 +120,19 @@ func isWhiteout(name string) bool { return strings.HasPrefix(name, ".wh.") }
 
 // Arrange puts entries that have their metadata, and that [Contents] did not make, in the order of the archive. It fails when they do
 // not fit together.
-func Arrange(entries []Entry) ([]Entry, error) { return arrange(slices.Clone(entries)) }
+func Arrange(ctx context.Context, entries []Entry) ([]Entry, error) {
+	return arrange(ctx, slices.Clone(entries))
+}
 
 // arrange sorts entries and checks that they fit together: one for each path, unless they are the same, and nothing below
 // what is no directory.
-func arrange(entries []Entry) ([]Entry, error) {
+func arrange(ctx context.Context, entries []Entry) ([]Entry, error) {
 	slices.SortStableFunc(entries, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
 	out := make([]Entry, 0, len(entries))
 	for _, e := range entries {
 		if n := len(out); n > 0 && out[n-1].Path == e.Path {
 			last := out[n-1]
-			if same, err := last.same(e); err != nil || !same {
+			if same, err := last.same(ctx, e); err != nil || !same {
 				return nil, cmp.Or(err, fmt.Errorf("path /%s: is given twice: %s, and %s", e.Path, last.origin(), e.origin()))
 			}
 			continue
@@ -156,17 +159,17 @@ func checkParents(entries []Entry) error {
 }
 
 // same reports whether two entries of one path are alike, so that it does not matter which is taken.
-func (e Entry) same(o Entry) (bool, error) {
+func (e Entry) same(ctx context.Context, o Entry) (bool, error) {
 	switch {
 	case e.Kind != o.Kind || e.Target != o.Target || e.Size != o.Size:
 		return false, nil
 	case e.From == o.From && e.Offset == o.Offset, e.Kind != File, e.Size == 0:
 		return true, nil
 	}
-	return sameContent(e, o)
+	return sameContent(ctx, e, o)
 }
 
-func sameContent(a, b Entry) (bool, error) {
+func sameContent(ctx context.Context, a, b Entry) (bool, error) {
 	var sums [2][]byte
 	for i, e := range []Entry{a, b} {
 		sum := sha256.New()
@@ -175,12 +178,25 @@ func sameContent(a, b Entry) (bool, error) {
 			return false, err
 		}
 		defer r.Close()
-		if _, err := io.Copy(sum, r); err != nil {
+		if _, err := io.Copy(sum, &cancelled{ctx, r}); err != nil {
 			return false, err
 		}
 		sums[i] = sum.Sum(nil)
 	}
 	return bytes.Equal(sums[0], sums[1]), nil
+}
+
+// cancelled is a Reader that ends with its context.
+type cancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancelled) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
 }
 
 // open opens the content of a File.

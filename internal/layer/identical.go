@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"path"
@@ -10,7 +11,7 @@ import (
 
 // linkTrees replaces each directory that holds the same as an earlier one, in the order of paths, by a relative symlink to that.
 // A directory stays when something else is put into it, or when metadata is set for something in it: then it is not the same.
-func (c *Contents) linkTrees(entries []Entry) ([]Entry, error) {
+func (c *Contents) linkTrees(ctx context.Context, entries []Entry) ([]Entry, error) {
 	trees := slices.Clone(c.trees)
 	slices.SortStableFunc(trees, func(a, b tree) int { return comparePaths(a.at, b.at) })
 	first := map[string][]tree{}
@@ -21,7 +22,7 @@ func (c *Contents) linkTrees(entries []Entry) ([]Entry, error) {
 			continue
 		}
 		key := t.shape()
-		switch to, ok, err := t.identical(first[key]); {
+		switch to, ok, err := t.identical(ctx, first[key]); {
 		case err != nil:
 			return nil, err
 		case ok:
@@ -69,9 +70,9 @@ func relative(dir, to string) string {
 }
 
 // identical finds a tree among others of its shape that holds the same.
-func (t tree) identical(others []tree) (string, bool, error) {
+func (t tree) identical(ctx context.Context, others []tree) (string, bool, error) {
 	for _, o := range others {
-		same, err := t.same(o)
+		same, err := t.same(ctx, o)
 		if err != nil || same {
 			return o.at, same, err
 		}
@@ -79,9 +80,9 @@ func (t tree) identical(others []tree) (string, bool, error) {
 	return "", false, nil
 }
 
-func (t tree) same(o tree) (bool, error) {
+func (t tree) same(ctx context.Context, o tree) (bool, error) {
 	for i, e := range t.entries {
-		if same, err := e.same(o.entries[i]); err != nil || !same {
+		if same, err := e.same(ctx, o.entries[i]); err != nil || !same {
 			return false, err
 		}
 	}

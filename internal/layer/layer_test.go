@@ -87,7 +87,7 @@ func must(t testing.TB, err error) {
 
 func write(t testing.TB, c *Contents, o Options) ([]byte, Result) {
 	t.Helper()
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	var b bytes.Buffer
 	result, err := Write(context.Background(), &b, entries, o)
@@ -268,7 +268,7 @@ func TestAChangeLeavesOtherFramesAlone(t *testing.T) {
 }
 
 func TestCancellingEndsTheWrite(t *testing.T) {
-	entries, err := corpus(t).Entries()
+	entries, err := corpus(t).Entries(t.Context())
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -278,7 +278,7 @@ func TestCancellingEndsTheWrite(t *testing.T) {
 }
 
 func TestAFailingWriterEndsTheWrite(t *testing.T) {
-	entries, err := corpus(t).Entries()
+	entries, err := corpus(t).Entries(t.Context())
 	must(t, err)
 	_, err = Write(context.Background(), failing{}, entries, Options{Format: Gzip, Level: 1})
 	if err == nil || !strings.Contains(err.Error(), "disk full") {
@@ -382,7 +382,7 @@ func TestTheCacheSavesCompression(t *testing.T) {
 	c := corpus(t)
 	cache, err := framecache.Open(t.TempDir(), framecache.DefaultLimit)
 	must(t, err)
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	compressed := func() int64 {
 		e, err := Options{Format: Gzip, Level: 1}.encoding()

@@ -34,11 +34,11 @@ func lazyCorpus(t testing.TB) []Entry {
 	c := corpus(t)
 	c.Default.PAXRecords = map[string]string{"SCHILY.xattr.user.x": "y"}
 	c.Default.Uname, c.Default.Mtime = ptr("somebody"), ptr("2024-01-31T12:00:00Z")
-	entries, err := c.Entries()
+	entries, err := c.Entries(t.Context())
 	must(t, err)
 	// In the index, an entry without the name of its owner has that of the entry before it with the same ID.
 	m := Metadata{Mode: 0o600, Uname: "somebody"}
-	entries, err = Arrange(append(entries,
+	entries, err = Arrange(t.Context(), append(entries,
 		Entry{Path: "dev/null", Kind: CharDevice, Major: 1, Minor: 3, Metadata: m}, Entry{Path: "dev/sda", Kind: BlockDevice, Major: 8, Metadata: m},
 		Entry{Path: "run/pipe", Kind: Pipe, Metadata: m},
 	))

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"bytes"
+	"context"
 	"hash/maphash"
 	"io"
 	"maps"
@@ -103,7 +104,7 @@ func (t *twins) sample(e *Entry) (uint64, error) {
 }
 
 // first returns the entry that l can be a link to, or nil when l is the first of its kind.
-func (t *twins) first(l loaded) (*Entry, error) {
+func (t *twins) first(ctx context.Context, l loaded) (*Entry, error) {
 	if first := t.links[l.number]; first != nil {
 		return first, nil
 	}
@@ -115,7 +116,7 @@ func (t *twins) first(l loaded) (*Entry, error) {
 		if !first.Metadata.same(&l.Metadata) {
 			continue
 		}
-		if same, err := t.sameContent(first, l); err != nil || same {
+		if same, err := t.sameContent(ctx, first, l); err != nil || same {
 			return first, err
 		}
 	}
@@ -124,11 +125,14 @@ func (t *twins) first(l loaded) (*Entry, error) {
 }
 
 // sameContent compares with a file that was written before.
-func (t *twins) sameContent(first *Entry, l loaded) (bool, error) {
+func (t *twins) sameContent(ctx context.Context, first *Entry, l loaded) (bool, error) {
 	if t.buffers[0] == nil {
 		t.buffers = [2][]byte{make([]byte, smallFile), make([]byte, smallFile)}
 	}
 	for at := int64(0); at < l.Size; at += smallFile {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		n := min(l.Size-at, smallFile)
 		a, err := t.part(0, first, at, n)
 		if err != nil {

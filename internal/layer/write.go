@@ -36,7 +36,7 @@ func writeEntries(ctx context.Context, f *framer, entries []Entry, index indexer
 }
 
 func (a *archive) entry(l loaded) error {
-	first, err := a.twins.first(l)
+	first, err := a.twins.first(a.framer.ctx, l)
 	if err == nil {
 		if first != nil {
 			l.Entry = linkTo(l.Entry, first)

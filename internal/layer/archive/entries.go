@@ -42,7 +42,7 @@ func (a *Archive) entries(ctx context.Context, spool *os.File, sparse int64) ([]
 	if err := t.takeAll(a.scan(ctx, in)); err != nil {
 		return nil, a.named(err)
 	}
-	entries, err := layer.Arrange(t.entries)
+	entries, err := layer.Arrange(ctx, t.entries)
 	if err != nil {
 		return nil, a.named(err)
 	}
