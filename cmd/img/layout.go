@@ -88,6 +88,7 @@ func (in *layoutInput) layer(r request.LayoutRecord) error {
 }
 
 func (in *layoutInput) write(ctx context.Context, h request.Layout) error {
+	in.missing = slices.DeleteFunc(in.missing, in.has)
 	if err := in.complete(h.Shallow); err != nil {
 		return err
 	}
@@ -105,6 +106,11 @@ func (in *layoutInput) write(ctx context.Context, h request.Layout) error {
 		return in.archive(ctx, source, image)
 	}
 	return fmt.Errorf("format %q: want directory or archive", h.Format)
+}
+
+// has reports whether a blob is at hand: another image may have been given a layer that one has by its metadata alone.
+func (in *layoutInput) has(d oci.Digest) bool {
+	return slices.ContainsFunc(in.blobs, func(b deploy.Blob) bool { return b.Descriptor.Digest == d })
 }
 
 // complete says what to do about layers of a shallow base, which are in a registry and not here.
