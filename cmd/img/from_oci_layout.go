@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -39,15 +40,35 @@ type fromLayoutInput struct {
 func (in *fromLayoutInput) record(r request.FromOCILayoutRecord) error {
 	path := r.From
 	r.From = ""
-	if r.Type == request.FromLayout {
+	switch r.Type {
+	case request.FromLayout:
 		in.layout = path
 		return nil
+	case request.FromManifest, request.FromConfig, request.FromDescriptor, request.FromLayerBlob, request.FromLayerMetadata,
+		request.FromIndex, request.FromDigest:
+		in.out[r] = path
+		return nil
 	}
-	in.out[r] = path
+	return fmt.Errorf("record of unknown type %q", r.Type)
+}
+
+// check finds what the decoder cannot: what the rules never send.
+func (in *fromLayoutInput) check(h request.FromOCILayout) error {
+	switch n := len(h.Platforms); {
+	case in.layout == "":
+		return errors.New("the request names no layout")
+	case n == 0:
+		return errors.New("the request names no platform")
+	case n > 1 && !h.Whole:
+		return fmt.Errorf("the request names %d platforms, and no index of them", n)
+	}
 	return nil
 }
 
 func (in *fromLayoutInput) convert(ctx context.Context, h request.FromOCILayout) error {
+	if err := in.check(h); err != nil {
+		return err
+	}
 	l, err := layout.Open(in.layout)
 	if err != nil {
 		return err
