@@ -37,21 +37,22 @@ type process struct {
 type verb struct {
 	name, help string
 	run        func(context.Context, process) error
+	works      bool // as a persistent worker: reads Request, and paths as request.In has them
 }
 
 func verbs() []verb {
 	return []verb{
-		{"layer", "make a layer: img layer @REQUEST", runLayer},
-		{"layer-from-tar", "make a layer of an archive: img layer-from-tar @REQUEST", runLayerFromTar},
-		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest},
-		{"index", "make an index of manifests: img index @REQUEST", runIndex},
-		{"layout", "write an image as files: img layout @REQUEST", runLayout},
-		{"from-oci-layout", "take a layout of another tool apart: img from-oci-layout @REQUEST", runFromOCILayout},
-		{"plan", "plan a push: img plan @REQUEST", runPlan},
-		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy},
-		{"pull", "copy an image's manifests, or blobs, into a directory: img pull --help", runPull},
-		{"blob", "pull one blob: img blob @REQUEST", runBlob},
-		{"authorize", "get what another client needs to pull: img authorize --help", runAuthorize},
+		{"layer", "make a layer: img layer @REQUEST", runLayer, true},
+		{"layer-from-tar", "make a layer of an archive: img layer-from-tar @REQUEST", runLayerFromTar, true},
+		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest, true},
+		{"index", "make an index of manifests: img index @REQUEST", runIndex, true},
+		{"layout", "write an image as files: img layout @REQUEST", runLayout, false},
+		{"from-oci-layout", "take a layout of another tool apart: img from-oci-layout @REQUEST", runFromOCILayout, false},
+		{"plan", "plan a push: img plan @REQUEST", runPlan, true},
+		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy, false},
+		{"pull", "copy an image's manifests, or blobs, into a directory: img pull --help", runPull, false},
+		{"blob", "pull one blob: img blob @REQUEST", runBlob, false},
+		{"authorize", "get what another client needs to pull: img authorize --help", runAuthorize, false},
 	}
 }
 
@@ -79,10 +80,13 @@ func run(ctx context.Context, p process) error {
 		if v.name != name {
 			continue
 		}
-		if slices.Contains(p.Args, worker.Flag) {
-			return serve(ctx, p, v.run)
+		if !slices.Contains(p.Args, worker.Flag) {
+			return v.run(ctx, p)
 		}
-		return v.run(ctx, p)
+		if !v.works {
+			return fmt.Errorf("%s: cannot be a persistent worker: run it as a process for each request, without %s", v.name, worker.Flag)
+		}
+		return serve(ctx, p, v.run)
 	}
 	if name == "help" || name == "-h" || name == "--help" {
 		usage(p.Stdout)

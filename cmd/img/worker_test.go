@@ -146,3 +146,18 @@ func TestWhoHasAFrameCache(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyVerbsThatKnowSandboxesWork asks every verb: a verb that does not would read and write the files of another request.
+func TestOnlyVerbsThatKnowSandboxesWork(t *testing.T) {
+	works := map[string]bool{"layer": true, "layer-from-tar": true, "manifest": true, "index": true, "plan": true}
+	for _, v := range verbs() {
+		p := testProcess(strings.NewReader(""), io.Discard, v.name, worker.Flag)
+		p.Getenv = func(string) string { return "off" }
+		switch err := run(t.Context(), p); {
+		case works[v.name] && err != nil:
+			t.Errorf("%s: %v", v.name, err)
+		case !works[v.name]:
+			wantError(t, err, v.name+": cannot be a persistent worker")
+		}
+	}
+}
