@@ -84,7 +84,11 @@ type deployment struct {
 }
 
 func (d *deployment) run(ctx context.Context) error {
-	source, err := planSource(d.process, d.plan, d.registries, &d.moved)
+	files, err := planFiles(d.process, d.plan)
+	if err != nil {
+		return err
+	}
+	source, err := planSource(d.process, d.plan, files, d.registries, &d.moved)
 	if err != nil {
 		return err
 	}
@@ -92,7 +96,7 @@ func (d *deployment) run(ctx context.Context) error {
 		d.display = display(d.process)
 	}
 	kinds := map[string]deploy.Kind{
-		deploy.KindPush: d.push(source),
+		deploy.KindPush: d.push(source, files),
 		deploy.KindLoad: d.load(source),
 	}
 	var results []deploy.Result
@@ -104,13 +108,13 @@ func (d *deployment) run(ctx context.Context) error {
 }
 
 // push is how pushes are carried out.
-func (d *deployment) push(source blob.Source) deploy.Kind {
+func (d *deployment) push(source blob.Source, files deploy.Files) deploy.Kind {
 	o := deploy.PushOptions{
 		Repository: d.repository,
 		Source:     source,
 		Hint:       d.registries.client.Hint,
 		Plan:       d.plan,
-		Manifests:  planFiles(d.process, d.plan),
+		Manifests:  files,
 		Registry:   d.registry, RepositoryName: d.repositoryName, Tags: d.tags,
 		Jobs: d.jobs, DryRun: d.dryRun,
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -187,16 +186,19 @@ func readAnnotations(path string, to map[string]string) error {
 		return err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		if lines.Text() == "" {
-			continue
+	err = eachLine(f, func(line string) error {
+		if line == "" {
+			return nil
 		}
-		key, value, ok := strings.Cut(lines.Text(), "=")
+		key, value, ok := strings.Cut(line, "=")
 		if !ok || key == "" {
-			return fmt.Errorf("annotations_file: line %d: %q: want KEY=VALUE", n, lines.Text())
+			return fmt.Errorf("%q: want KEY=VALUE", line)
 		}
 		to[key] = value
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("annotations_file: %w", err)
 	}
-	return lines.Err()
+	return nil
 }

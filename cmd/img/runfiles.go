@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,23 +15,27 @@ type runfiles struct {
 	paths map[string]string
 }
 
-func findRunfiles(program string, getenv func(string) string) runfiles {
+func findRunfiles(program string, getenv func(string) string) (runfiles, error) {
 	if dir := program + ".runfiles"; isDir(dir) {
-		return runfiles{dir: dir}
+		return runfiles{dir: dir}, nil
 	}
 	if i := strings.LastIndex(filepath.ToSlash(program), ".runfiles/"); i >= 0 {
-		return runfiles{dir: program[:i+len(".runfiles")]}
+		return runfiles{dir: program[:i+len(".runfiles")]}, nil
 	}
 	if dir := getenv("RUNFILES_DIR"); isDir(dir) {
-		return runfiles{dir: dir}
+		return runfiles{dir: dir}, nil
 	}
 	for _, path := range []string{getenv("RUNFILES_MANIFEST_FILE"), program + ".runfiles_manifest"} {
 		if f, err := os.Open(path); err == nil {
 			defer f.Close()
-			return runfiles{paths: parseRunfilesManifest(f)}
+			paths, err := parseRunfilesManifest(f)
+			if err != nil {
+				err = fmt.Errorf("runfiles manifest %s: %w", path, err)
+			}
+			return runfiles{paths: paths}, err
 		}
 	}
-	return runfiles{dir: program + ".runfiles"}
+	return runfiles{dir: program + ".runfiles"}, nil
 }
 
 // Path is where the file with a path relative to the runfiles directory is.
@@ -44,18 +48,19 @@ func (r runfiles) Path(name string) string {
 
 // parseRunfilesManifest reads lines of "name path". A line that begins with a space has both escaped: \s is a space, \n a
 // newline, \b a backslash.
-func parseRunfilesManifest(r io.Reader) map[string]string {
+func parseRunfilesManifest(r io.Reader) (map[string]string, error) {
 	paths := map[string]string{}
 	unescape := strings.NewReplacer(`\s`, " ", `\n`, "\n", `\b`, `\`)
-	for s := bufio.NewScanner(r); s.Scan(); {
-		line, escaped := strings.CutPrefix(s.Text(), " ")
+	err := eachLine(r, func(line string) error {
+		line, escaped := strings.CutPrefix(line, " ")
 		name, path, _ := strings.Cut(line, " ")
 		if escaped {
 			name, path = unescape.Replace(name), unescape.Replace(path)
 		}
 		paths[name] = path
-	}
-	return paths
+		return nil
+	})
+	return paths, err
 }
 
 func isDir(path string) bool {

@@ -67,10 +67,10 @@ func (s retriedSink) Has(ctx context.Context, d oci.Descriptor) (has bool, err e
 	return has, err
 }
 
-// planSource has every blob of plan: in the files beside it, in Bazel's outputs and caches if it is lazy, or in the registries of its
+// planSource has every blob of plan: in files, which are beside it, in Bazel's outputs and caches if it is lazy, or in the registries of its
 // bases. What is read is verified, and counted by where it came from.
-func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counter) (blob.Source, error) {
-	all := []blob.Named{counted(moved, "files", planFiles(p, plan))}
+func planSource(p process, plan deploy.Plan, files deploy.Files, from registries, moved *blob.Counter) (blob.Source, error) {
+	all := []blob.Named{counted(moved, "files", files)}
 	if plan.Uses("lazy") {
 		lazy, err := lazySources(p, plan, moved)
 		if err != nil {
@@ -97,8 +97,12 @@ func planSource(p process, plan deploy.Plan, from registries, moved *blob.Counte
 	return blob.Fallback(all...), nil
 }
 
-func planFiles(p process, plan deploy.Plan) deploy.Files {
-	return deploy.NewFiles(plan, findRunfiles(p.Program, p.Getenv).Path)
+func planFiles(p process, plan deploy.Plan) (deploy.Files, error) {
+	r, err := findRunfiles(p.Program, p.Getenv)
+	if err != nil {
+		return deploy.Files{}, fmt.Errorf("plan of %s: %w", plan.Name, err)
+	}
+	return deploy.NewFiles(plan, r.Path), nil
 }
 
 func counted(moved *blob.Counter, name string, s blob.Source) blob.Named {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -92,15 +90,19 @@ func (in *templateInput) expandAnnotations(d template.Data, attribute map[string
 }
 
 func (in *templateInput) readTags(path string) error {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for lines.Scan() {
-		in.tags = append(in.tags, strings.TrimSpace(lines.Text()))
+	defer f.Close()
+	err = eachLine(f, func(line string) error {
+		in.tags = append(in.tags, strings.TrimSpace(line))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("tag_file: %w", err)
 	}
-	return lines.Err()
+	return nil
 }
 
 // expandTags expands the attribute's tags and then the file's. A template may leave a tag out: it expands to nothing.

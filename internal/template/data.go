@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -75,10 +76,18 @@ const maxStatus = 1 << 20
 func ReadStatus(r io.Reader, to map[string]any) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxStatus)
-	for lines.Scan() {
+	n := 1
+	for ; lines.Scan(); n++ {
 		if key, value, _ := strings.Cut(lines.Text(), " "); key != "" {
 			to[key] = value
 		}
 	}
-	return lines.Err()
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("has more than %d bytes", maxStatus-1)
+	}
+	if err != nil {
+		return fmt.Errorf("workspace status: line %d: %w", n, err)
+	}
+	return nil
 }
