@@ -153,11 +153,10 @@ func (in *layoutInput) archive(ctx context.Context, source blob.Source, image la
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	to := layout.NewArchive(f)
-	if _, err := blob.Copy(ctx, to, source, blob.CopyOptions{Jobs: 1, Leave: in.isMissing}, image.Root); err != nil {
+	if _, err := layout.WriteArchive(ctx, f, source, in.isMissing, image); err != nil {
 		return err
 	}
-	if err := errors.Join(to.Close(image), f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), in.out)

@@ -12,10 +12,11 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// WriteArchive writes images, whose bytes source has, to w as one tar.
-func WriteArchive(ctx context.Context, w io.Writer, source blob.Source, images ...Image) (blob.Report, error) {
+// WriteArchive writes images, whose bytes source has, to w as one tar. Leave, if not nil, says of blobs to leave out, as
+// [Directory].Leave does.
+func WriteArchive(ctx context.Context, w io.Writer, source blob.Source, leave func(oci.Descriptor) bool, images ...Image) (blob.Report, error) {
 	a := NewArchive(w)
-	report, err := blob.Copy(ctx, a, source, blob.CopyOptions{Jobs: 1}, roots(images)...)
+	report, err := blob.Copy(ctx, a, source, blob.CopyOptions{Jobs: 1, Leave: leave}, roots(images)...)
 	if err != nil {
 		return report, err
 	}

@@ -103,16 +103,6 @@ func plain(d oci.Descriptor) oci.Descriptor {
 	return d
 }
 
-// Named returns the image that index.json gives a name: the whole of the annotation or, as tools write tags alone, its tag.
-func (l *Layout) Named(name string) (oci.Descriptor, error) {
-	for _, d := range l.index.Manifests {
-		if d.Annotations[RefName] == name || d.Annotations[ContainerdName] == name {
-			return plain(d), nil
-		}
-	}
-	return oci.Descriptor{}, fmt.Errorf("layout %s: image %s: %w", l.name, name, blob.ErrNotFound)
-}
-
 // Manifests lists every image manifest of the layout once, those of nested indexes included, each with a platform: that
 // of its descriptor or, since many tools leave it out, of its config. Attestations and artifacts are left out.
 func (l *Layout) Manifests(ctx context.Context) ([]oci.Descriptor, error) {

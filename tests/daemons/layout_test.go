@@ -138,7 +138,7 @@ func writeArchive(t testing.TB, path string, source blob.Source, im layout.Image
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := layout.WriteArchive(t.Context(), f, source, im); err != nil {
+	if _, err := layout.WriteArchive(t.Context(), f, source, nil, im); err != nil {
 		t.Fatal(err)
 	}
 }
