@@ -35,7 +35,6 @@ type framer struct {
 	emit    func(context.Context, *frame) error
 	current *frame
 	large   bool    // inside a large file, which is cut by its content
-	offset  int64   // of the stream
 	frames  int     // how many were emitted, each part as one
 	member  *Member // whose content is being written; only for an index
 	chunk   *Chunk  // of it, in the current frame
@@ -101,7 +100,6 @@ func (f *framer) room(n int) ([]byte, error) {
 // grow adds the n bytes that were written to the room, and cuts where they say so.
 func (f *framer) grow(n int) error {
 	f.current.raw = f.current.raw[:len(f.current.raw)+n]
-	f.offset += int64(n)
 	if f.large {
 		if err := f.scan(n); err != nil {
 			return err
@@ -173,13 +171,13 @@ func (f *framer) part() {
 	}
 }
 
-// beginContent says that the content of m, which is in an index, follows.
+// beginContent says that the content of m, which is in an index, follows, and that it begins a part.
 func (f *framer) beginContent(m *Member) {
-	part, number := 0, f.frames
-	if f.current != nil && len(f.current.parts) > 0 {
-		part, number = f.current.parts[len(f.current.parts)-1], number+len(f.current.parts)
+	number := f.frames
+	if f.current != nil {
+		number += len(f.current.parts)
 	}
-	f.member, f.chunk = m, &Chunk{Frame: number, Inner: int64(f.length() - part), at: int64(f.length())}
+	f.member, f.chunk = m, &Chunk{Frame: number, at: int64(f.length())}
 }
 
 // endContent says that it is written.

@@ -5,9 +5,9 @@ import "github.com/bazel-contrib/rules_img/internal/oci"
 // indexer makes a layer that can be read in parts. It learns where everything lies once all members are written, and then
 // adds what it has to add.
 type indexer interface {
-	// apart says whether each content begins a frame, and whether it ends that, too, with nothing else in it. Otherwise small files
-	// share frames, with their headers. Frames that are so small are parts of one while they are made.
-	apart() (begins, ends bool)
+	// apart says whether each content, which always begins a frame, also ends it, with nothing else in it. Otherwise the padding and
+	// the headers that follow share its frame. Frames that are so small are parts of one while they are made.
+	apart() bool
 	// members returns the rest of the archive: members that are the index, and the two empty blocks at its end. It becomes the
 	// last frame; the compressor's tail follows.
 	members(*Map) ([]byte, error)
@@ -26,18 +26,15 @@ type Map struct {
 // Member is an entry as it was written. One that became a hard link has the kind Link and its Target.
 type Member struct {
 	Entry
-	// Header and Content are offsets in the tar stream.
-	Header, Content int64
 	// Sum is the content's digest; it is empty for one without content.
 	Sum    oci.Digest
 	Chunks []*Chunk
 }
 
-// Chunk is the part of a member's content that lies in one frame.
+// Chunk is the part of a member's content that lies in one frame, and begins it.
 type Chunk struct {
 	Offset, Size int64 // in the content
 	Frame        int   // in Map.Frames
-	Inner        int64 // where it begins in the frame's raw bytes
 	Digest       oci.Digest
 
 	at int64 // where it begins in the raw bytes of all parts of the frame

@@ -18,7 +18,7 @@ type lazy struct {
 }
 
 // apart: a file of eStargz is read to its size, one of zstd:chunked to the end of its frame.
-func (x *lazy) apart() (bool, bool) { return true, x.chunked }
+func (x *lazy) apart() bool { return x.chunked }
 
 // members is the index itself, in eStargz. That of zstd:chunked is no part of the archive.
 func (x *lazy) members(m *Map) ([]byte, error) {

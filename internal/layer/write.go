@@ -64,11 +64,10 @@ func (a *archive) member(l loaded) error {
 	if err := a.framer.boundary(l.Path, len(header), l.Size); err != nil {
 		return err
 	}
-	at := a.framer.offset
 	if _, err := a.framer.Write(header); err != nil {
 		return err
 	}
-	m := a.indexed(l.Entry, at)
+	m := a.indexed(l.Entry)
 	if l.Kind == File && l.Size > 0 {
 		if err := a.content(l, m); err != nil {
 			return err
@@ -82,11 +81,11 @@ func (a *archive) member(l loaded) error {
 }
 
 // indexed keeps a member for the index, if there is one.
-func (a *archive) indexed(e *Entry, at int64) *Member {
+func (a *archive) indexed(e *Entry) *Member {
 	if a.index == nil {
 		return nil
 	}
-	m := &Member{Entry: *e, Header: at, Content: a.framer.offset}
+	m := &Member{Entry: *e}
 	a.members = append(a.members, m)
 	return m
 }
@@ -95,10 +94,7 @@ func (a *archive) content(l loaded, m *Member) error {
 	if m == nil {
 		return a.copy(l, nil)
 	}
-	begins, ends := a.index.apart()
-	if begins {
-		a.framer.part()
-	}
+	a.framer.part()
 	var sum hash.Hash
 	if l.Size >= largeFile {
 		sum = sha256.New()
@@ -111,7 +107,7 @@ func (a *archive) content(l loaded, m *Member) error {
 	if sum != nil {
 		m.Sum = oci.DigestOfSum(sum.Sum(nil))
 	}
-	if ends {
+	if a.index.apart() {
 		a.framer.part()
 	}
 	return nil
