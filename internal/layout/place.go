@@ -14,7 +14,9 @@ import (
 // IsOutput reports whether a file, by its path without symlinks, is an output of a build of Bazel. Only such may be hard-linked to
 // outputs: Bazel takes the permission to write from its outputs, and whoever edits a source file that is one too changes, unseen, what
 // caches hold.
-func IsOutput(path string) bool { return strings.Contains(filepath.ToSlash(path), "/bazel-out/") }
+func IsOutput(path string) bool {
+	return strings.Contains("/"+filepath.ToSlash(path), "/bazel-out/")
+}
 
 // Place makes the file path the blob d, and replaces what is there: by a link to the layout's file where that is an output, once its
 // content is verified, and else by a copy.

@@ -74,6 +74,20 @@ func TestOnlyOutputsAreLinked(t *testing.T) {
 	}
 }
 
+func TestIsOutput(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/base/execroot/_main/bazel-out/k8-fastbuild/bin/x": true,
+		"bazel-out/k8-fastbuild/bin/x":                      true, // without a sandbox
+		"/home/me/workspace/x":                              false,
+		"/home/me/my-bazel-out/x":                           false,
+		"layout/blobs/x":                                    false,
+	} {
+		if got := layout.IsOutput(filepath.FromSlash(path)); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
 // TestASymlinkIsWhatItLeadsTo has layouts as a sandbox and bazel-bin show them: by a path that says nothing of where they are.
 func TestASymlinkIsWhatItLeadsTo(t *testing.T) {
 	base := t.TempDir()
