@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ type authorizer struct {
 	registry  name.Registry
 	keychain  authn.Keychain
 	transport http.RoundTripper
+	patience  time.Duration // with a token server
 
 	mu        sync.Mutex
 	challenge challenge // without a scheme until the registry asks
@@ -57,11 +59,11 @@ type bearer struct {
 	expires time.Time
 }
 
-func newAuthorizer(reg name.Registry, keychain authn.Keychain, t http.RoundTripper) *authorizer {
+func newAuthorizer(reg name.Registry, o Options) *authorizer {
 	return &authorizer{
-		registry: reg, keychain: keychain, transport: t, tokens: map[string]*bearer{},
+		registry: reg, keychain: o.Keychain, transport: o.Transport, patience: o.Idle, tokens: map[string]*bearer{},
 		credentials: sync.OnceValues(func() (*authn.AuthConfig, error) {
-			found, err := keychain.Resolve(reg)
+			found, err := o.Keychain.Resolve(reg)
 			if err != nil {
 				return nil, fmt.Errorf("credentials for %s: %w", reg.RegistryStr(), err)
 			}
@@ -173,7 +175,12 @@ func (a *authorizer) renew(ctx context.Context, b *bearer, want access, c authn.
 	a.mu.Lock()
 	asked := &transport.Challenge{Scheme: a.challenge.scheme, Parameters: a.challenge.parameters, Insecure: a.insecure}
 	a.mu.Unlock()
-	got, err := transport.Exchange(ctx, a.registry, authn.FromConfig(c), a.transport, scopes, asked)
+	asking, stop := context.WithTimeout(ctx, a.patience)
+	defer stop()
+	got, err := transport.Exchange(asking, a.registry, authn.FromConfig(c), a.transport, scopes, asked)
+	if err != nil && asking.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("get a token: no answer within %v: %w", a.patience, os.ErrDeadlineExceeded)
+	}
 	if err != nil {
 		return fmt.Errorf("get a token: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 // sentBody is what one request sends. It keeps the error of the source, which the HTTP client may replace by what came of it,
 // and closes what the client, for which that is no hurry, has not closed yet.
 type sentBody struct {
+	idle   *idle
 	mu     sync.Mutex
 	err    error
 	opened []*bodyReader
@@ -42,6 +43,7 @@ func (b *sentBody) close() {
 	for _, body := range opened {
 		body.Close()
 	}
+	b.idle.ours()
 }
 
 func (b *sentBody) keep(err error) {
@@ -83,6 +85,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	if b.left == 0 || len(p) == 0 {
 		return 0, io.EOF
 	}
+	b.sent.idle.ours()
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	if b.left == 0 && (err == nil || err == io.EOF) {
@@ -93,6 +96,11 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		b.sent.keep(err)
 		return 0, err
+	}
+	if b.left == 0 {
+		b.sent.idle.answer()
+	} else {
+		b.sent.idle.their()
 	}
 	return n, err
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -26,6 +27,7 @@ type host struct {
 	// registry, whose slot it must not take.
 	pushes, pulls *turns
 	greeting      greeting
+	idle          time.Duration
 	mounts        mountHabits
 
 	mu     sync.Mutex
@@ -43,10 +45,11 @@ func newHost(registry string, o Options) (*host, error) {
 		client:   &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect},
 		pushes:   newTurns(o.Requests),
 		pulls:    newTurns(o.Requests),
+		idle:     o.Idle,
 		https:    !isLoopback(registry),
 	}
 	h.mounts.self = knownHabit(registry)
-	h.auth = newAuthorizer(reg, o.Keychain, o.Transport)
+	h.auth = newAuthorizer(reg, o)
 	return h, nil
 }
 

@@ -26,6 +26,9 @@ type Options struct {
 	// Requests is how many requests to one registry are under way at most; 0 is 32. A registry that says it is asked too often
 	// gets fewer.
 	Requests int
+	// Idle is how long a registry may send nothing of a body, or take nothing of one, before the request ends as a timeout that passes; 0 is
+	// a minute.
+	Idle time.Duration
 	// Transport carries the requests; nil is [NewTransport].
 	Transport http.RoundTripper
 }
@@ -43,6 +46,7 @@ func New(o Options) *Client {
 		o.Keychain = authn.NewMultiKeychain()
 	}
 	o.Requests = cmp.Or(o.Requests, 32)
+	o.Idle = cmp.Or(o.Idle, time.Minute)
 	if o.Transport == nil {
 		o.Transport = NewTransport(o.Requests)
 	}
@@ -60,9 +64,12 @@ func NewTransport(connections int) *http.Transport {
 	t.MaxIdleConns = 0
 	t.MaxIdleConnsPerHost = connections
 	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
-	t.ResponseHeaderTimeout = 15 * time.Minute // a registry may move a large upload before it answers
+	t.ResponseHeaderTimeout = answerWithin
 	return t
 }
+
+// answerWithin is how long an answer may take to begin: a registry may move a large upload before it does.
+const answerWithin = 15 * time.Minute
 
 // Repository is one repository of a registry: a [blob.Source], [blob.Sink], [blob.Resolver], [blob.Tagger] and
 // [blob.RangeOpener].

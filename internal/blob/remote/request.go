@@ -130,11 +130,13 @@ func (h *host) authorized(ctx context.Context, r request) (*http.Response, error
 // send sends r once.
 func (h *host) send(ctx context.Context, r request, authorization string) (*http.Response, error) {
 	sending, stop := context.WithCancel(ctx)
-	sent := &sentBody{}
+	whole, idle := newIdle(ctx, h.idle)
+	sent := &sentBody{idle: idle}
 	defer sent.close()
 	defer stop()
-	req, err := r.build(ctx, sending, sent)
+	req, err := r.build(whole, sending, sent)
 	if err != nil {
+		idle.close()
 		return nil, sent.cause(err)
 	}
 	req.Header.Set("User-Agent", "rules_img")
@@ -143,8 +145,10 @@ func (h *host) send(ctx context.Context, r request, authorization string) (*http
 	}
 	resp, err := h.client.Do(req)
 	if err != nil {
-		return nil, sent.cause(err)
+		idle.close()
+		return nil, sent.cause(idle.cause(err))
 	}
+	resp.Body = &idleBody{resp.Body, idle}
 	return resp, nil
 }
 

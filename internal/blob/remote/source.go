@@ -45,7 +45,7 @@ func (r *Repository) OpenRange(ctx context.Context, d oci.Descriptor, offset int
 	if err != nil {
 		return nil, err
 	}
-	if err := r.position(req, resp, d, offset); err != nil {
+	if err := r.position(ctx, req, resp, d, offset); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func accept(d oci.Descriptor) string {
 }
 
 // position makes sure that the answer's body starts at offset. A registry may know no ranges and send everything.
-func (r *Repository) position(req request, resp *http.Response, d oci.Descriptor, offset int64) error {
+func (r *Repository) position(ctx context.Context, req request, resp *http.Response, d oci.Descriptor, offset int64) error {
 	want := d.Size - offset
 	if resp.StatusCode == http.StatusOK {
 		want = d.Size
@@ -97,7 +97,7 @@ func (r *Repository) position(req request, resp *http.Response, d oci.Descriptor
 	}
 	if resp.StatusCode == http.StatusOK && offset > 0 {
 		if _, err := io.CopyN(io.Discard, resp.Body, offset); err != nil {
-			return r.host.trouble(resp.Request.Context(), req, err)
+			return r.host.trouble(ctx, req, err)
 		}
 	}
 	return nil
