@@ -17,6 +17,7 @@ type work struct {
 	data          data
 	format, level string
 	tools         []tool
+	lazy          bool // ours can be mounted before it is there: eStargz, zstd:chunked
 	changing      bool // one file is another each time, and our cache knows the rest
 	dir           string
 }
@@ -32,6 +33,8 @@ func works(dir, img string) []work {
 		{name: "small files, gzip 9", data: small, format: "gzip", level: "9", tools: []tool{cold, tarWith(0.40, "gzip", "-6"), tarWith(0, "pigz", "-9")}},
 		{name: "small files, zstd 1", data: small, format: "zstd", level: "1", tools: []tool{cold, tarWith(0.80, "zstd", "-q", "-1", "-T0"), bsdtar("--zstd")}},
 		{name: "small files, uncompressed", data: small, format: "none", level: "1", tools: []tool{cold, tarWith(0, "cat")}},
+		{name: "small files, eStargz 1", data: small, format: "gzip", level: "1", lazy: true, tools: []tool{cold, tarWith(0.48, "pigz", "-1")}},
+		{name: "small files, zstd:chunked 1", data: small, format: "zstd", level: "1", lazy: true, tools: []tool{cold, tarWith(0, "zstd", "-q", "-1", "-T0")}},
 		{name: "one tree five times, gzip 1", data: repeated, format: "gzip", level: "1", tools: []tool{cold, tarWith(0.14, "pigz", "-1")}},
 		{name: "one tree five times, zstd 1", data: repeated, format: "zstd", level: "1", tools: []tool{cold, tarWith(0.30, "zstd", "-q", "-1", "-T0")}},
 		{name: "large binaries, gzip 1", data: binaries, format: "gzip", level: "1", tools: []tool{cold, tarWith(0.48, "pigz", "-1")}},
@@ -104,7 +107,7 @@ func (w work) round(ctx context.Context, run int, from string, jobs []job, costs
 
 // job writes the request of one tool.
 func (w work) job(number int, from string, files []string) (job, error) {
-	out := filepath.Join(w.dir, "out", fmt.Sprintf("%s-%s-%s-%d", w.data.name, w.format, w.level, number))
+	out := filepath.Join(w.dir, "out", fmt.Sprintf("%s-%s-%s-%t-%d", w.data.name, w.format, w.level, w.lazy, number))
 	j := job{dir: from, out: out, request: out + ".request", format: w.format, level: w.level}
 	f, err := os.Create(j.request)
 	if err != nil {
@@ -116,7 +119,7 @@ func (w work) job(number int, from string, files []string) (job, error) {
 	e.SetEscapeHTML(false)
 	e.Encode(map[string]any{
 		"kind": "layer", "version": 1, "name": "//bench:" + w.data.name, "compress": w.format, "level": w.level, "jobs": "auto",
-		"estargz": false, "create_parents": false, "tree_artifacts": "full",
+		"estargz": w.lazy, "create_parents": false, "tree_artifacts": "full",
 	})
 	e.Encode(map[string]string{"type": "blob", "from": j.out})
 	e.Encode(map[string]string{"type": "metadata", "from": j.out + ".json"})
