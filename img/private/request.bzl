@@ -83,6 +83,29 @@ def layout_layer_records(args, layers):
     """
     args.add_all(layers, map_each = _layout_layer, format_each = _format("layer", {}))
 
+def name_records(args, tag_file, templates, image):
+    """Adds what the names of an image are made of: more of them, and what their templates see.
+
+    Args:
+      args: what request() returned.
+      tag_file: (File|None) more names, one a line.
+      templates: (struct|None) what template_data() returns; None when there is no template.
+      image: (ImageManifestInfo) that templates call base.
+
+    Returns:
+      list of File: inputs of the action, beside the blobs of the image.
+    """
+    inputs = []
+    if tag_file:
+        record(args, "tags", [tag_file])
+        inputs.append(tag_file)
+    if templates:
+        record(args, "status", templates.status)
+        record(args, "base_manifest", [image.manifest])
+        record(args, "base_config", [image.config])
+        inputs += templates.status
+    return inputs
+
 def plain_record(args, type, **fields):
     """Adds one record without a file.
 

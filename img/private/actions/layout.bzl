@@ -1,7 +1,7 @@
 """The action ImgLayout: an image as files, an OCI layout or an archive of one that is a docker archive too. The verb is `img layout`."""
 
 load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
-load("//img/private:request.bzl", "layout_layer_records", "record", "request")
+load("//img/private:request.bzl", "layout_layer_records", "name_records", "record", "request")
 
 visibility("//img/private/rules/...")
 
@@ -40,14 +40,7 @@ def layout_action(ctx, *, tool, image, format, output, shallow, names = None, ta
     record(args, "blob", blobs)
     layout_layer_records(args, layers)
     inputs = blobs + [layer.metadata for layer in layers] + [layer.blob for layer in layers if layer.blob]
-    if tag_file:
-        record(args, "tags", [tag_file])
-        inputs.append(tag_file)
-    if templates:
-        record(args, "status", templates.status)
-        record(args, "base_manifest", [manifests[0].manifest])
-        record(args, "base_config", [manifests[0].config])
-        inputs += templates.status
+    inputs += name_records(args, tag_file, templates, manifests[0])
     record(args, "out", [out])
     ctx.actions.run(
         executable = tool.tool_exe,

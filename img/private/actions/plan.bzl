@@ -5,7 +5,7 @@ registries of the base.
 """
 
 load("//img/private:image.bzl", "index_of", "layers_of", "manifests_of")
-load("//img/private:request.bzl", "plain_record", "record", "request")
+load("//img/private:request.bzl", "name_records", "plain_record", "record", "request")
 
 visibility("//img/private/rules/...")
 
@@ -40,14 +40,7 @@ def plan_action(ctx, *, tool, image, pull, tag_file, templates, places, **operat
     inputs += [layer.metadata for layer in layers]
     for p in pull:
         plain_record(args, "base", registries = p.registries, repository = p.repository, digest = p.digest)
-    if tag_file:
-        record(args, "tags", [tag_file])
-        inputs.append(tag_file)
-    if templates:
-        record(args, "status", templates.status)
-        record(args, "base_manifest", [manifests[0].manifest])
-        record(args, "base_config", [manifests[0].config])
-        inputs += templates.status
+    inputs += name_records(args, tag_file, templates, manifests[0])
     return _run(ctx, tool, args, inputs)
 
 def _where(blob, places):
