@@ -34,13 +34,21 @@ func plainTars(t *testing.T) (tars map[string]string, long string) {
 	return tars, long
 }
 
+// bsdtarFlags are for extraction: only root can give a file capabilities, which bsdtar fails for and others leave out.
+func bsdtarFlags() string {
+	if os.Getuid() == 0 {
+		return "--xattrs"
+	}
+	return "--no-xattrs"
+}
+
 // archivers are programs that list and extract archives, as commands with FILE and, to extract, DIR.
 var archivers = map[string]struct {
 	always        bool // is on every machine
 	list, extract []string
 }{
 	"GNU tar": {true, []string{"tar", "-tvf", "FILE"}, []string{"tar", "--numeric-owner", "-xpf", "FILE", "-C", "DIR"}},
-	"bsdtar":  {false, []string{"bsdtar", "-tvf", "FILE"}, []string{"bsdtar", "--numeric-owner", "-xpf", "FILE", "-C", "DIR"}},
+	"bsdtar":  {false, []string{"bsdtar", "-tvf", "FILE"}, []string{"bsdtar", "--numeric-owner", "-xpf", "FILE", bsdtarFlags(), "-C", "DIR"}},
 	"Python": {false, []string{"python3", "-W", "error", "-m", "tarfile", "-l", "FILE"}, []string{
 		"python3", "-c", `import sys, tarfile; a = tarfile.open(sys.argv[1]); tarfile.TarFile.extraction_filter = staticmethod(lambda m, _: m); a.extractall(sys.argv[2], numeric_owner=True)`,
 		"FILE", "DIR",
@@ -158,11 +166,15 @@ func describeMember(m member) string {
 	return describeAs(m.FileInfo(), m.Uid, m.Gid, m.content+m.Linkname)
 }
 
-// describeAs leaves out the mode of symlinks, which they do not have, and owners that only root can give.
+// describeAs leaves out the mode of symlinks, which they do not have, and what only root can give for certain: owners, and with them the rights of
+// owners to whoever runs a program.
 func describeAs(info fs.FileInfo, uid, gid int, text string) string {
 	mode := info.Mode()
 	if mode&fs.ModeSymlink != 0 {
 		mode = fs.ModeSymlink
+	}
+	if os.Getuid() != 0 {
+		mode &^= fs.ModeSetuid | fs.ModeSetgid
 	}
 	s := fmt.Sprintf("%s %s", mode, shown(text))
 	if os.Getuid() == 0 {
