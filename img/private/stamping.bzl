@@ -1,40 +1,10 @@
 """What templates see: values of build settings, and Bazel's workspace status."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":bazel_flag.bzl", "BazelFlagInfo")
 load(":settings.bzl", "auto", "setting")
 
 visibility(["//img/private/...", "//tests/..."])
-
-BazelStampInfo = provider(
-    doc = "Whether Bazel's own --stamp is set.",
-    fields = {"enabled": "(bool) whether it is"},
-)
-
-def _bazel_stamp_impl(ctx):
-    return [BazelStampInfo(enabled = ctx.attr.enabled)]
-
-_bazel_stamp = rule(
-    implementation = _bazel_stamp_impl,
-    doc = "Carries what select() found of --stamp.",
-    attrs = {"enabled": attr.bool(mandatory = True)},
-)
-
-def bazel_stamp(name, **kwargs):
-    """Declares the target that rules with templates ask whether --stamp is set.
-
-    Args:
-      name: (str) name of the target.
-      **kwargs: passed on, such as visibility.
-    """
-    native.config_setting(name = name + "_on", values = {"stamp": "1"})
-    _bazel_stamp(
-        name = name,
-        enabled = select({
-            ":" + name + "_on": True,
-            "//conditions:default": False,
-        }),
-        **kwargs
-    )
 
 # The attributes of every rule that has templates.
 TEMPLATE_ATTRS = {
@@ -47,7 +17,7 @@ TEMPLATE_ATTRS = {
         values = ["auto", "enabled", "disabled"],
         doc = "Whether templates see the keys of the workspace status, when Bazel's `--stamp` is set. `auto` is the setting `stamp`. A stamped target is made again when a stable key changes.",
     ),
-    "_bazel_stamp": attr.label(default = "//img/private:bazel_stamp", providers = [BazelStampInfo]),
+    "_bazel_stamp": attr.label(default = "//img/private:bazel_stamp", providers = [BazelFlagInfo]),
     "_stamp": setting("stamp"),
 }
 
@@ -80,6 +50,6 @@ def template_data(ctx, wanted):
     header = {"settings": {key: target[BuildSettingInfo].value for key, target in ctx.attr.build_settings.items()} or None}
     if auto(ctx.attr.stamp, ctx.attr._stamp) == "disabled":
         return struct(header = dict(hint = "stamp is disabled, so there are no keys of the workspace status", **header), status = [])
-    if not ctx.attr._bazel_stamp[BazelStampInfo].enabled:
+    if not ctx.attr._bazel_stamp[BazelFlagInfo].enabled:
         return struct(header = dict(hint = "Bazel's --stamp is not set, so there are no keys of the workspace status", **header), status = [])
     return struct(header = header, status = [ctx.info_file, ctx.version_file])

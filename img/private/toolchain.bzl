@@ -1,6 +1,6 @@
 """image_toolchain: which img tool the rules run, and how Bazel may run it."""
 
-load(":mapped_paths.bzl", "MappedPathsInfo")
+load(":bazel_flag.bzl", "BazelFlagInfo")
 
 visibility("//img")
 
@@ -21,7 +21,7 @@ def _image_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
         tool_exe = ctx.file.tool_exe,
         # Bazel hands mapped paths even to a worker without a sandbox, where they lead nowhere.
-        execution_requirements = _PROCESS if ctx.attr._mapped_paths[MappedPathsInfo].enabled else _WORKER,
+        execution_requirements = _PROCESS if ctx.attr._mapped_paths[BazelFlagInfo].enabled else _WORKER,
     )]
 
 image_toolchain = rule(
@@ -33,6 +33,6 @@ image_toolchain = rule(
             mandatory = True,
             doc = "The `img` executable, for the platform that the `toolchain()` names.",
         ),
-        "_mapped_paths": attr.label(default = "//img/private:mapped_paths", providers = [MappedPathsInfo]),
+        "_mapped_paths": attr.label(default = "//img/private:mapped_paths", providers = [BazelFlagInfo]),
     },
 )
