@@ -25,6 +25,7 @@ CPU = {
     "ppc64le": "ppc64le",
     "riscv64": "riscv64",
     "s390x": "s390x",
+    "wasm": "wasm32",
 }
 
 # OCI architecture → its variants, each a constraint value //img/constraints/<arch>:<variant>.
