@@ -83,7 +83,7 @@ _ATTRS = SHALLOW_ATTRS | {
     ),
     "src": attr.label(
         allow_single_file = True,
-        doc = "An OCI image layout: a directory, or a tar of one that is not compressed. Indexes inside indexes are looked through, attestations are left out.",
+        doc = "An OCI image layout: a directory, or a tar of one that is not compressed. Indexes inside indexes are looked through, attestations are left out. Bazel sees changes inside a source directory only with `startup --host_jvm_args=-DBAZEL_TRACK_SOURCE_DIRECTORIES=1`.",
         mandatory = True,
     ),
 }
