@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/bazel-contrib/rules_img/internal/layer/framecache"
 	"github.com/bazel-contrib/rules_img/internal/worker"
@@ -57,12 +55,11 @@ func verbs() []verb {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx := untilSignal()
 	p := process{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 	if err := run(ctx, p); err != nil && !errors.Is(err, flag.ErrHelp) {
 		complain(p.Stderr, err)
-		os.Exit(1)
+		os.Exit(exitStatus(ctx))
 	}
 }
 
