@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -40,7 +41,7 @@ func deployPlan(ctx context.Context, p process, path string, args []string) erro
 		return err
 	}
 	p = p.withAuthFile(plan.AuthFile)
-	d := deployment{process: p, deployFlags: f, plan: plan, registries: openRegistries(p, f.jobs)}
+	d := deployment{process: p, deployFlags: f, plan: plan, registries: wiring.OpenRegistries(p.Getenv, f.jobs)}
 	return d.run(ctx)
 }
 
@@ -77,13 +78,17 @@ type deployment struct {
 	process
 	deployFlags
 	plan       deploy.Plan
-	registries registries
+	registries wiring.Registries
 	display    *progress.Display
 	moved      blob.Counter
 	notes      notes
 }
 
 func (d *deployment) run(ctx context.Context) error {
+	if !d.quiet && !d.dryRun {
+		d.display = display(d.process)
+		d.registries.retry.Pausing = d.display.Pausing
+	}
 	files, err := planFiles(d.process, d.plan)
 	if err != nil {
 		return err
@@ -91,9 +96,6 @@ func (d *deployment) run(ctx context.Context) error {
 	source, err := planSource(d.process, d.plan, files, d.registries, &d.moved)
 	if err != nil {
 		return err
-	}
-	if !d.quiet && !d.dryRun {
-		d.display = display(d.process)
 	}
 	kinds := map[string]deploy.Kind{
 		deploy.KindPush: d.push(source, files),
@@ -112,7 +114,7 @@ func (d *deployment) push(source blob.Source, files deploy.Files) deploy.Kind {
 	o := deploy.PushOptions{
 		Repository: d.repository,
 		Source:     source,
-		Hint:       d.registries.client.Hint,
+		Hint:       d.registries.Client.Hint,
 		Plan:       d.plan,
 		Manifests:  files,
 		Registry:   d.registry, RepositoryName: d.repositoryName, Tags: d.tags,
@@ -122,7 +124,7 @@ func (d *deployment) push(source blob.Source, files deploy.Files) deploy.Kind {
 }
 
 func (d *deployment) repository(ref oci.Reference) (deploy.Repository, error) {
-	r, err := d.registries.sink(ref)
+	r, err := d.registries.Sink(ref)
 	if err != nil || d.display == nil {
 		return r, err
 	}

@@ -161,13 +161,37 @@ func TestInterruptingADeployEndsItAtOnce(t *testing.T) {
 	defer close(release)
 
 	work := t.TempDir()
+	path := filepath.Join(work, "plan.json")
+	writePlan(t, work,
+		deploy.Operation{Name: "//:good", Registry: address, Repository: "good"},
+		deploy.Operation{Name: "//:stuck", Registry: address, Repository: "stuck"},
+	)
+	var stdout, stderr bytes.Buffer
+	p := process{Stdout: &stdout, Stderr: &stderr, Getenv: func(key string) string {
+		return map[string]string{"RUNFILES_DIR": work, "HOME": work}[key]
+	}}
+	err := deployPlan(ctx, p, path, nil)
+	took := time.Since(interrupted)
+	if err == nil || err.Error() != fmt.Sprintf("interrupted: 1 of 2 not done: //:stuck to %s/stuck", address) {
+		t.Errorf("error is %v", err)
+	}
+	if !strings.HasPrefix(stdout.String(), address+"/good@sha256:") {
+		t.Errorf("stdout is %q; want what was done", stdout.String())
+	}
+	if took > time.Second {
+		t.Errorf("ended %v after the interrupt", took)
+	}
+}
+
+// writePlan writes an image for each operation, a push, into the folder work, and their plan into its plan.json.
+func writePlan(t *testing.T, work string, pushes ...deploy.Operation) {
+	t.Helper()
 	store := dir.Store{Root: work, Volatile: true}
 	plan := deploy.Plan{Version: deploy.Version}
-	for _, name := range []string{"good", "stuck"} {
-		root := blobtest.Image(t, store, oci.Platform{OS: "linux", Architecture: "amd64"}, blobtest.Bytes(name, 1<<20))
-		plan.Operations = append(plan.Operations, deploy.Operation{
-			Kind: deploy.KindPush, Name: "//:" + name, Root: root, Registry: address, Repository: name, Strategy: "eager",
-		})
+	for _, op := range pushes {
+		op.Kind, op.Strategy = deploy.KindPush, "eager"
+		op.Root = blobtest.Image(t, store, oci.Platform{OS: "linux", Architecture: "amd64"}, blobtest.Bytes(op.Name, 1<<20))
+		plan.Operations = append(plan.Operations, op)
 	}
 	files, _ := filepath.Glob(work + "/blobs/sha256/*")
 	for _, f := range files {
@@ -178,23 +202,7 @@ func TestInterruptingADeployEndsItAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(work, "plan.json")
-	if err := os.WriteFile(path, b, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "plan.json"), b, 0o644); err != nil {
 		t.Fatal(err)
-	}
-	var stdout, stderr bytes.Buffer
-	p := process{Stdout: &stdout, Stderr: &stderr, Getenv: func(key string) string {
-		return map[string]string{"RUNFILES_DIR": work, "HOME": work}[key]
-	}}
-	err = deployPlan(ctx, p, path, nil)
-	took := time.Since(interrupted)
-	if err == nil || err.Error() != fmt.Sprintf("interrupted: 1 of 2 not done: //:stuck to %s/stuck", address) {
-		t.Errorf("error is %v", err)
-	}
-	if !strings.HasPrefix(stdout.String(), address+"/good@sha256:") {
-		t.Errorf("stdout is %q; want what was done", stdout.String())
-	}
-	if took > time.Second {
-		t.Errorf("ended %v after the interrupt", took)
 	}
 }

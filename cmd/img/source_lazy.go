@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/cas"
 	"github.com/bazel-contrib/rules_img/internal/credential"
@@ -19,7 +20,7 @@ import (
 )
 
 // lazySources are where the bytes of a lazy plan's layers may be, the nearest first: the output tree, Bazel's disk cache, its remote cache.
-func lazySources(p process, plan deploy.Plan, moved *blob.Counter) ([]blob.Named, error) {
+func lazySources(p process, plan deploy.Plan, retry blob.Retry, moved *blob.Counter) ([]blob.Named, error) {
 	all := []blob.Named{counted(moved, "output tree", deploy.NewOutputs(plan, executionRoots(p)...))}
 	for _, c := range cachesOf(p, plan) {
 		if c.Disk != "" {
@@ -27,16 +28,16 @@ func lazySources(p process, plan deploy.Plan, moved *blob.Counter) ([]blob.Named
 			if err != nil {
 				return nil, fmt.Errorf("disk_cache: %w", err)
 			}
-			all = append(all, counted(moved, "disk cache", cas.Disk{Dir: dir, Key: keysOf(plan)}))
+			all = append(all, wiring.Counted(moved, "disk cache", cas.Disk{Dir: dir, Key: wiring.Keys(plan)}))
 		}
 	}
 	for _, c := range cachesOf(p, plan) {
 		if c.Remote != "" {
-			cache, err := openCache(p, c, keysOf(plan))
+			cache, err := openCache(p, c, wiring.Keys(plan))
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, counted(moved, "remote cache", blob.Retry{}.Source(cache)))
+			all = append(all, wiring.Counted(moved, "remote cache", retry.Source(cache)))
 		}
 	}
 	return all, nil
@@ -54,20 +55,6 @@ func cachesOf(p process, plan deploy.Plan) []deploy.Cache {
 		}
 	}
 	return all
-}
-
-// keysOf is how blobs are named in the caches: by the digest function that the build was told of, which Bazel's must be.
-func keysOf(plan deploy.Plan) func(oci.Descriptor) (cas.Key, bool) {
-	sums := map[oci.Digest]string{}
-	for _, b := range plan.Blobs {
-		if b.BLAKE3 != "" {
-			sums[b.Digest] = b.BLAKE3
-		}
-	}
-	if len(sums) == 0 {
-		return cas.SHA256
-	}
-	return cas.BLAKE3(func(d oci.Digest) (string, bool) { s, ok := sums[d]; return s, ok })
 }
 
 func openCache(p process, c deploy.Cache, key func(oci.Descriptor) (cas.Key, bool)) (*cas.Cache, error) {

@@ -24,6 +24,8 @@ type Retry struct {
 	Wait time.Duration
 	// MaxWait bounds one pause; 0 is a minute. A store that asks for a longer one is not waited for.
 	MaxWait time.Duration
+	// Pausing, if set, is told of each pause: how long it is, and the error it follows. What it returns is called when it is over.
+	Pausing func(wait time.Duration, why error) (over func())
 }
 
 // IsTransient reports whether the operation that returned err may succeed when tried again. An error decides for itself
@@ -90,6 +92,9 @@ func (r Retry) pause(ctx context.Context, attempt int, err error) error {
 	}
 	if wait > longest {
 		return fmt.Errorf("%w (asks to wait for %v, and %v is the most that is waited)", err, wait, longest)
+	}
+	if r.Pausing != nil {
+		defer r.Pausing(wait, err)()
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -5,8 +5,6 @@ import (
 	"io"
 	"slices"
 	"time"
-
-	"github.com/bazel-contrib/rules_img/internal/blob"
 )
 
 // Lines writes a line now and then, which is what a log can show. Work that is done before the first writes none.
@@ -16,19 +14,22 @@ func Lines(w io.Writer, every time.Duration) *Display {
 
 type lines struct{ out io.Writer }
 
-func (l lines) draw(active []state, done blob.Tally) {
-	if len(active) == 0 {
+func (l lines) draw(m moment) {
+	for _, r := range m.retries {
+		fmt.Fprintln(l.out, "img:", r)
+	}
+	if len(m.active) == 0 {
 		return
 	}
 	var speed float64
 	var left int64
-	for _, s := range active {
+	for _, s := range m.active {
 		speed += s.rate
 		left += s.blob.Size - s.at
 	}
-	largest := slices.MaxFunc(active, func(a, b state) int { return int(min(1, max(-1, a.blob.Size-b.blob.Size))) })
+	largest := slices.MaxFunc(m.active, func(a, b state) int { return int(min(1, max(-1, a.blob.Size-b.blob.Size))) })
 	fmt.Fprintf(l.out, "img: %s done, %d under way, %s/s, %s to go; the largest is %s %s of %s\n",
-		amount(done), len(active), Bytes(int64(speed)), Bytes(left),
+		amount(m.done), len(m.active), Bytes(int64(speed)), Bytes(left),
 		kind(largest.blob), largest.blob.Digest.Encoded()[:12], Bytes(largest.blob.Size))
 }
 

@@ -1,7 +1,7 @@
 // Package progress shows people how far blobs on their way are.
 //
-// The entry points are [Terminal] and [Lines], which make a [Display]; [Display.Sink] decorates where blobs go, and
-// [Display.During] shows what happens while it runs. The law: it only watches. No transfer waits for it, and nothing it writes
+// The entry points are [Terminal] and [Lines], which make a [Display]; [Display.Sink] decorates where blobs go, [Display.Pausing] hears of
+// retries, and [Display.During] shows what happens while it runs. The law: it only watches. No transfer waits for it, and nothing it writes
 // is for machines.
 package progress
 
@@ -26,12 +26,20 @@ type Display struct {
 
 	mu     sync.Mutex
 	active []*transfer // in the order they began
+	pauses []*pause    // so, too
 	done   blob.Tally
+}
+
+// moment is what there is to see at one.
+type moment struct {
+	active  []state
+	retries []string
+	done    blob.Tally
 }
 
 // view draws. Only one goroutine draws at a time.
 type view interface {
-	draw(active []state, done blob.Tally)
+	draw(moment)
 	// close removes what should not stay.
 	close()
 }
@@ -83,21 +91,20 @@ func (d *Display) show(over <-chan struct{}) {
 		case <-over:
 			return
 		case now := <-tick.C:
-			active, done := d.look(now)
-			d.view.draw(active, done)
+			d.view.draw(d.look(now))
 		}
 	}
 }
 
-func (d *Display) look(now time.Time) ([]state, blob.Tally) {
+func (d *Display) look(now time.Time) moment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var active []state
+	m := moment{retries: retries(d.pauses, now), done: d.done}
 	for _, t := range d.active {
 		at := t.at.Load()
-		active = append(active, state{t.blob, at, t.rate.at(now.Sub(t.began), at)})
+		m.active = append(m.active, state{t.blob, at, t.rate.at(now.Sub(t.began), at)})
 	}
-	return active, d.done
+	return m
 }
 
 func (d *Display) begin(b oci.Descriptor) *transfer {

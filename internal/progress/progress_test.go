@@ -187,6 +187,44 @@ func TestALogHearsNowAndThen(t *testing.T) {
 	})
 }
 
+// TestAPauseBeforeARetryIsShown with its reason, once however much waits for it.
+func TestAPauseBeforeARetryIsShown(t *testing.T) {
+	for name, row := range map[string]struct {
+		display func(io.Writer) *Display
+		want    string
+	}{
+		"on a terminal": {func(w io.Writer) *Display { return Terminal(w, size) }, `^  retrying in [123] s: registry r: 429$`},
+		"in a log":      {func(w io.Writer) *Display { return Lines(w, time.Second) }, `^img: retrying in [123] s: registry r: 429$`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var s screen
+				d := row.display(&s)
+				retry := blob.Retry{Attempts: 2, Wait: 4 * time.Second, Pausing: d.Pausing}
+				d.During(t.Context(), func(ctx context.Context) {
+					for range 2 {
+						go retry.Do(ctx, func() error { return tooMany{} })
+					}
+					time.Sleep(1150 * time.Millisecond)
+					if got := s.shown(); len(got) != 1 || !regexp.MustCompile(row.want).MatchString(got[0]) {
+						t.Errorf("is shown as %q: want one line, %s", got, row.want)
+					}
+					time.Sleep(10 * time.Second)
+				})
+				if len(d.pauses) > 0 {
+					t.Errorf("%d pauses are never over", len(d.pauses))
+				}
+			})
+		})
+	}
+	(*Display)(nil).Pausing(time.Second, tooMany{})()
+}
+
+type tooMany struct{}
+
+func (tooMany) Error() string   { return "registry r: 429\nslow down" }
+func (tooMany) Transient() bool { return true }
+
 // TestASecondTryIsTheSameTransfer: it goes back to where it starts again.
 func TestASecondTryIsTheSameTransfer(t *testing.T) {
 	d := Lines(io.Discard, time.Hour)

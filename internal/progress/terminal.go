@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-
-	"github.com/bazel-contrib/rules_img/internal/blob"
 )
 
 // Terminal shows a line for each blob under way, and one for what is done, and keeps them up to date in place. size returns the
@@ -28,8 +26,8 @@ const (
 	wipe = "\r\x1b[J" // from here to the end of the screen
 )
 
-func (t *terminal) draw(active []state, done blob.Tally) {
-	text, lines := t.text(active, done)
+func (t *terminal) draw(m moment) {
+	text, lines := t.text(m)
 	if text == t.last {
 		return
 	}
@@ -53,18 +51,21 @@ func (t *terminal) home() string {
 	return fmt.Sprintf(up, t.lines) + wipe
 }
 
-func (t *terminal) text(active []state, done blob.Tally) (string, int) {
+func (t *terminal) text(m moment) (string, int) {
 	columns, rows := t.size()
 	var all []string
-	for i, s := range active {
-		if room := max(1, rows-3); i >= room {
-			all = append(all, fmt.Sprintf("  and %d more", len(active)-room))
+	for i, s := range m.active {
+		if room := max(1, rows-3-len(m.retries)); i >= room {
+			all = append(all, fmt.Sprintf("  and %d more", len(m.active)-room))
 			break
 		}
 		all = append(all, "  "+line(s))
 	}
-	if len(active) > 0 || done.Blobs > 0 {
-		all = append(all, fmt.Sprintf("  %s done", amount(done)))
+	for _, r := range m.retries {
+		all = append(all, "  "+r)
+	}
+	if len(m.active) > 0 || m.done.Blobs > 0 {
+		all = append(all, fmt.Sprintf("  %s done", amount(m.done)))
 	}
 	var b strings.Builder
 	for _, l := range all {
