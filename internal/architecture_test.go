@@ -101,6 +101,8 @@ func mayImport(from, to string) bool {
 	switch {
 	case exceptions[from] == to, idea(from) == idea(to):
 		return true
+	case strings.HasPrefix(from, "cmd/") && strings.HasPrefix(to, "cmd/internal/"):
+		return true
 	case !strings.HasPrefix(to, "internal/"):
 		return false // neither a command nor a tool is for others
 	case strings.HasPrefix(from, "cmd/"):
@@ -143,6 +145,8 @@ func TestTheLawHasTeeth(t *testing.T) {
 	}{
 		{"cmd/img", "internal/blob/remote", true},
 		{"cmd/img", "cmd/registry", false},
+		{"cmd/img", "cmd/internal/wiring", true},
+		{"internal/deploy", "cmd/internal/wiring", false},
 		{"internal/deploy", "internal/blob", true},
 		{"internal/deploy", "internal/blob/remote", false},
 		{"internal/layer", "internal/manifest", false},

@@ -87,7 +87,7 @@ type deployment struct {
 func (d *deployment) run(ctx context.Context) error {
 	if !d.quiet && !d.dryRun {
 		d.display = display(d.process)
-		d.registries.retry.Pausing = d.display.Pausing
+		d.registries.Retry.Pausing = d.display.Pausing
 	}
 	files, err := planFiles(d.process, d.plan)
 	if err != nil {

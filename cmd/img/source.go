@@ -20,7 +20,7 @@ func clientOf(p process) func() *remote.Client {
 func planSource(p process, plan deploy.Plan, files deploy.Files, from wiring.Registries, moved *blob.Counter) (blob.Source, error) {
 	all := []blob.Named{wiring.Counted(moved, "files", files)}
 	if plan.Uses("lazy") {
-		lazy, err := lazySources(p, plan, moved)
+		lazy, err := lazySources(p, plan, from.Retry, moved)
 		if err != nil {
 			return nil, fmt.Errorf("plan of %s: %w", plan.Name, err)
 		}

@@ -21,7 +21,7 @@ import (
 
 // lazySources are where the bytes of a lazy plan's layers may be, the nearest first: the output tree, Bazel's disk cache, its remote cache.
 func lazySources(p process, plan deploy.Plan, retry blob.Retry, moved *blob.Counter) ([]blob.Named, error) {
-	all := []blob.Named{counted(moved, "output tree", deploy.NewOutputs(plan, executionRoots(p)...))}
+	all := []blob.Named{wiring.Counted(moved, "output tree", deploy.NewOutputs(plan, executionRoots(p)...))}
 	for _, c := range cachesOf(p, plan) {
 		if c.Disk != "" {
 			dir, err := expandPath(p, c.Disk)
