@@ -10,8 +10,6 @@ package layout
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -61,15 +59,7 @@ func blobPath(d oci.Digest) string { return "blobs/sha256/" + d.Encoded() }
 
 // read returns the verified content of a manifest or a config.
 func read(ctx context.Context, source blob.Source, d oci.Descriptor) ([]byte, error) {
-	if d.Size > oci.MaxManifestSize {
-		return nil, fmt.Errorf("blob %s: has %d bytes, more than the %d of any manifest or config", d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	r, err := blob.Verify("layout", source).Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
+	return blob.ReadAll(ctx, "layout", source, d)
 }
 
 // isImageConfig reports whether a config is one of a container image, as opposed to an artifact's.

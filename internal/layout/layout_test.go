@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -315,6 +316,30 @@ func TestOpenSaysWhatIsNoLayout(t *testing.T) {
 	}
 }
 
+// TestOpenTakesNoPartOfAnIndex pads one with spaces, so that what is left of it would still be an index.
+func TestOpenTakesNoPartOfAnIndex(t *testing.T) {
+	index := append([]byte(`{"schemaVersion":2,"manifests":[]}`), bytes.Repeat([]byte(" "), oci.MaxManifestSize)...)
+	folder := t.TempDir()
+	os.WriteFile(filepath.Join(folder, "index.json"), index, 0o644)
+	archive := filepath.Join(folder, "layout.tar")
+	os.WriteFile(archive, indexTar(index), 0o644)
+	for _, path := range []string{folder, archive} {
+		if _, err := layout.Open(path); err == nil || !strings.Contains(err.Error(), "index.json: has more than 16777216 bytes") {
+			t.Errorf("%s: error is %v", path, err)
+		}
+	}
+}
+
+// indexTar is a tar of an index.json alone.
+func indexTar(index []byte) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	w.WriteHeader(&tar.Header{Name: "index.json", Mode: 0o644, Size: int64(len(index))})
+	w.Write(index)
+	w.Close()
+	return b.Bytes()
+}
+
 func TestTarIsASource(t *testing.T) {
 	blobtest.TestSource(t, func(t *testing.T, bodies ...[]byte) blob.Source {
 		path := filepath.Join(t.TempDir(), "image.tar")
@@ -341,12 +366,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(`{"manifests":[{"digest":"sha256:../x"},{}]}`))
 	f.Fuzz(func(t *testing.T, index []byte) {
 		path := filepath.Join(t.TempDir(), "layout.tar")
-		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		w.WriteHeader(&tar.Header{Name: "index.json", Mode: 0o644, Size: int64(len(index))})
-		w.Write(index)
-		w.Close()
-		os.WriteFile(path, b.Bytes(), 0o644)
+		os.WriteFile(path, indexTar(index), 0o644)
 		l, err := layout.Open(path)
 		if err != nil {
 			return

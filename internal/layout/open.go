@@ -34,7 +34,7 @@ func Open(path string) (*Layout, error) {
 	l := &Layout{name: path}
 	if info.IsDir() {
 		l.Source = dir.Store{Root: path}
-		l.body, err = os.ReadFile(filepath.Join(path, "index.json"))
+		l.body, err = readIndexFile(filepath.Join(path, "index.json"))
 	} else {
 		l.Source, l.body, err = openTar(path)
 	}
@@ -55,6 +55,23 @@ func Open(path string) (*Layout, error) {
 		}
 	}
 	return l, nil
+}
+
+func readIndexFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readIndex(f)
+}
+
+func readIndex(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, oci.MaxManifestSize+1))
+	if len(body) > oci.MaxManifestSize {
+		return nil, fmt.Errorf("index.json: has more than %d bytes", oci.MaxManifestSize)
+	}
+	return body, err
 }
 
 // Close closes the tar, if it is one.

@@ -37,7 +37,7 @@ func openTar(name string) (*tarSource, []byte, error) {
 		f.Close()
 		return nil, nil, fs.ErrNotExist
 	}
-	body, err := io.ReadAll(io.LimitReader(s.section(at), oci.MaxManifestSize))
+	body, err := readIndex(s.section(at))
 	if err != nil {
 		f.Close()
 		return nil, nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -70,15 +69,7 @@ func Without(have, rest []oci.Descriptor) func(context.Context, ...oci.Descripto
 }
 
 func readJSON(ctx context.Context, source blob.Source, d oci.Descriptor, v any) error {
-	if d.Size > oci.MaxManifestSize {
-		return fmt.Errorf("blob %s: has %d bytes, more than the %d of any manifest or config", d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	r, err := blob.Verify("source", source).Open(ctx, d)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
+	b, err := blob.ReadAll(ctx, "source", source, d)
 	if err != nil {
 		return err
 	}

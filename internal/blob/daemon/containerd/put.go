@@ -24,7 +24,7 @@ func (s *Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) erro
 	if !oci.IsManifest(d.MediaType) {
 		return s.put(ctx, d, src, nil)
 	}
-	body, err := readAll(ctx, d, src)
+	body, err := blob.ReadAll(ctx, "source", src, d)
 	if err != nil {
 		return err
 	}
@@ -94,16 +94,4 @@ func (s *Store) relabel(ctx context.Context, d oci.Descriptor, labels map[string
 		return s.wrap(ctx, d, err)
 	}
 	return nil
-}
-
-func readAll(ctx context.Context, d oci.Descriptor, src blob.Source) ([]byte, error) {
-	if d.Size > oci.MaxManifestSize {
-		return nil, fmt.Errorf("manifest %s has %d bytes, more than the %d that a manifest may have", d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	r, err := blob.Verify("source", src).Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }

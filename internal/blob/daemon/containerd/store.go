@@ -78,7 +78,7 @@ func (s *Store) whole(ctx context.Context, d oci.Descriptor) (bool, error) {
 	if err != nil || !oci.IsManifest(d.MediaType) {
 		return err == nil && info.Size == d.Size, err
 	}
-	body, err := s.read(ctx, d)
+	body, err := blob.ReadAll(ctx, s.name, s, d)
 	if err != nil {
 		return false, err
 	}
@@ -114,18 +114,6 @@ func (s *Store) info(ctx context.Context, d oci.Descriptor) (*content.Info, erro
 		return nil, s.wrap(ctx, d, err)
 	}
 	return r.Info, nil
-}
-
-func (s *Store) read(ctx context.Context, d oci.Descriptor) ([]byte, error) {
-	if d.Size > oci.MaxManifestSize {
-		return nil, fmt.Errorf("%s: manifest %s has %d bytes, more than the %d that a manifest may have", s.name, d.Digest, d.Size, oci.MaxManifestSize)
-	}
-	r, err := s.Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }
 
 // Open implements [blob.Source].
