@@ -5,27 +5,23 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/bazel-contrib/rules_img/cmd/internal/front"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // options are what the command line says.
 type options struct {
-	address        string
-	port           int
-	insecureListen bool
-	blobStore      string
-	dir            string
+	front.Options
 
-	tlsCert, tlsKey     string
-	htpasswd, tokenFile string
-	issueTokens         bool
-	tokenRealm          string
+	blobStore   string
+	dir         string
+	issueTokens bool
+	tokenRealm  string
 
 	maxManifest, maxBlob bytes
 	maxUploads           int
@@ -35,16 +31,10 @@ type options struct {
 }
 
 func parseFlags(p process) (options, error) {
-	o := options{maxManifest: 4 << 20, maxBlob: 128 << 30}
+	o := options{Options: front.Options{Danger: "read and write everything"}, maxManifest: 4 << 20, maxBlob: 128 << 30}
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	flags.SetOutput(p.Stderr)
-	flags.StringVar(&o.address, "address", "127.0.0.1", "`address` to listen on")
-	flags.IntVar(&o.port, "port", 8080, "`port` to listen on; 0 is any that is free")
-	flags.BoolVar(&o.insecureListen, "insecure-listen", false, "listen beyond loopback without TLS or authentication: anybody there may read and write everything")
-	flags.StringVar(&o.tlsCert, "tls-cert", "", "`file` with the certificate and those that lead to its root, in PEM; serves HTTPS")
-	flags.StringVar(&o.tlsKey, "tls-key", "", "`file` with the key of the certificate")
-	flags.StringVar(&o.htpasswd, "htpasswd", "", "`file` of users and their bcrypt hashes, as made by htpasswd -B; only they may come in")
-	flags.StringVar(&o.tokenFile, "token-file", "", "`file` of bearer tokens, one a line; who has one may come in, also with it as a password")
+	o.Add(flags, 8080)
 	flags.BoolVar(&o.issueTokens, "issue-tokens", false, "tell clients to get a bearer token at /token, with their name and password, and to use that")
 	flags.StringVar(&o.tokenRealm, "token-realm", "", "`URL` of /token as clients see it, when another server is between")
 	flags.StringVar(&o.blobStore, "blob-store", "dir", "where blobs are kept; so far only `dir`")
@@ -70,33 +60,17 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("--blob-store=%s: there is only dir so far", o.blobStore)
 	case o.dir == "":
 		return errors.New("want --dir DIRECTORY, which keeps everything")
-	case o.port < 0 || o.port > 65535:
-		return fmt.Errorf("--port=%d: is none", o.port)
 	case o.maxManifest < 1 || o.maxManifest > oci.MaxManifestSize:
 		return errors.New("--max-manifest-size: want 1 to 16MiB")
 	case o.maxUploads < 0 || o.uploadAge < 0 || o.stall <= 0 || o.grace < 0:
 		return errors.New("--max-uploads, --upload-age, --stall-timeout and --grace: want no negative numbers, and some time to stand still")
-	case (o.tlsCert == "") != (o.tlsKey == ""):
-		return errors.New("want --tls-cert and --tls-key together")
-	case (o.issueTokens || o.tokenRealm != "") && !o.authenticates():
+	case (o.issueTokens || o.tokenRealm != "") && !o.Authenticates():
 		return errors.New("--issue-tokens and --token-realm: want --htpasswd or --token-file too, for who may have one")
 	case o.tokenRealm != "" && !o.issueTokens:
 		return errors.New("--token-realm: want --issue-tokens too")
-	case !o.insecureListen && !isLoopback(o.address) && (o.tlsCert == "" || !o.authenticates()):
-		return fmt.Errorf("--address=%s is reachable from outside, where anybody could then read and write everything: add --tls-cert and "+
-			"--tls-key, and --htpasswd or --token-file; or listen on 127.0.0.1; or say --insecure-listen if that is meant", o.address)
 	}
-	return nil
+	return o.Check()
 }
-
-func (o options) authenticates() bool { return o.htpasswd != "" || o.tokenFile != "" }
-
-func isLoopback(address string) bool {
-	ip := net.ParseIP(address)
-	return address == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func (o options) listen() string { return net.JoinHostPort(o.address, strconv.Itoa(o.port)) }
 
 // bytes is a number of bytes as a flag.
 type bytes int64

@@ -37,7 +37,7 @@ func run(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.listen())
+	listener, err := o.Listen()
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (o options) server(s *store.Store, log *slog.Logger) (*http.Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	secure, err := o.tls()
+	secure, err := o.TLS()
 	if err != nil {
 		return nil, err
 	}
