@@ -28,7 +28,7 @@ func parseDeployFlags(p process, args []string) (deployFlags, error) {
 	f.StringVar(&d.repositoryName, "repository", "", "push to this `repository` instead")
 	f.StringVar(&d.daemon, "daemon", "", "load into this `daemon` instead: docker, containerd, podman or generic")
 	f.StringVar(&d.platforms, "platform", "", "load these `platforms` of an index, with commas between them, or all (default: what the daemon runs)")
-	f.Func("jobs", "at most this `number` of requests to a registry at once (default 32)", d.setJobs)
+	f.Func("jobs", "at most this `number` of requests to a registry, and of blobs on their way into a daemon, at once (default 32)", d.setJobs)
 	f.BoolVar(&d.quiet, "quiet", false, "no progress and no summary; errors are still said")
 	f.BoolVar(&d.dryRun, "dry-run", false, "ask what is there, say what would be moved, and change nothing")
 	f.StringVar(&d.resultFile, "result-file", "", "write what was done to this `file`, as JSON")

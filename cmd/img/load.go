@@ -81,7 +81,7 @@ func (l *loads) into(ctx context.Context, to daemon.Daemon, op deploy.Operation,
 	if err != nil {
 		return daemon.Loaded{}, err
 	}
-	im := daemon.Image{Root: op.Root, Source: l.source, Names: names, Platforms: platforms, Dry: l.dryRun}
+	im := daemon.Image{Root: op.Root, Source: l.source, Names: names, Platforms: platforms, Jobs: l.jobs, Dry: l.dryRun}
 	if l.display != nil {
 		im.Watch = l.display.Sink
 	}

@@ -3,6 +3,7 @@
 package daemons_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -74,6 +75,35 @@ func TestContainerdTakesWhatItLacks(t *testing.T) {
 			t.Errorf("the image prints %q", out)
 		}
 	})
+}
+
+// TestContainerdTakesNoMoreThanJobsAtOnce counts what is put.
+func TestContainerdTakesNoMoreThanJobsAtOnce(t *testing.T) {
+	d := start(t, "containerd", "forky")
+	source := &mem.Store{}
+	var at countedSink
+	load(t, dialContainerd(t, d.socket(), "jobs"), daemon.Image{
+		Root: app(t, source, "jobs", "jobs"), Source: source, Names: names(t, "jobs"), Jobs: 1,
+		Watch: func(s blob.Sink) blob.Sink { at.Sink = s; return &at },
+	})
+	if at.most.Load() != 1 || at.puts.Load() != 5 {
+		t.Errorf("took %d blobs, %d at once; want 5, one after another", at.puts.Load(), at.most.Load())
+	}
+}
+
+// countedSink counts how many blobs are put, and how many at once.
+type countedSink struct {
+	blob.Sink
+	puts, now, most atomic.Int64
+}
+
+func (s *countedSink) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
+	s.puts.Add(1)
+	if now := s.now.Add(1); now > s.most.Load() {
+		s.most.Store(now)
+	}
+	defer s.now.Add(-1)
+	return s.Sink.Put(ctx, d, src)
 }
 
 func TestContainerdKeepsWhatIsNamed(t *testing.T) {

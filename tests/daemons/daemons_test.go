@@ -225,6 +225,18 @@ func (d *process) ctrRun(t testing.TB, namespace, name string) string {
 	return d.ctr(t, namespace, "run", "--rm", "--fifo-dir", filepath.Join(d.dir, "fifo"), name, "c")
 }
 
+// runImage runs a container of an image, by whatever command the daemon has, and returns what it prints.
+func (d *process) runImage(t testing.TB, name string) string {
+	t.Helper()
+	switch {
+	case d.kind == "containerd":
+		return d.ctrRun(t, "default", "docker.io/library/"+name+":latest")
+	case strings.HasPrefix(d.kind, "podman"):
+		return d.podman(t, "run", "--rm", "--network", "none", name)
+	}
+	return d.docker(t, "run", "--rm", "--network", "none", name)
+}
+
 // podmanCommand is what runs podman's command, to be followed by its arguments.
 func (d *process) podmanCommand(t testing.TB) []string {
 	t.Helper()

@@ -19,6 +19,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/blob/mem"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // scratch is where the tool is built; it is removed at the end.
@@ -57,6 +58,12 @@ func newPlan(t *testing.T, source *mem.Store, ops ...deploy.Operation) planned {
 		}
 		plan.Blobs = append(plan.Blobs, deploy.Blob{Descriptor: d, File: "blobs/sha256/" + d.Digest.Encoded()})
 	}
+	p.write(t, plan)
+	return p
+}
+
+func (p planned) write(t *testing.T, plan deploy.Plan) {
+	t.Helper()
 	b, err := plan.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +71,45 @@ func newPlan(t *testing.T, source *mem.Store, ops ...deploy.Operation) planned {
 	if err := os.WriteFile(filepath.Join(p.dir, "plan.json"), b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return p
+}
+
+// lazily makes a plan of one image lazy: the layers are in a disk cache of Bazel, which is returned, and no longer beside the plan.
+func (p planned) lazily(t *testing.T) (cache string) {
+	t.Helper()
+	cache = t.TempDir()
+	b, err := os.ReadFile(filepath.Join(p.dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := deploy.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := plan.Operations[0].Root
+	body, err := os.ReadFile(filepath.Join(p.dir, "blobs/sha256", root.Digest.Encoded()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := oci.ShallowChildren(root, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range plan.Blobs {
+		if at.Digest == root.Digest || at.Digest == small[0].Digest {
+			continue
+		}
+		to := filepath.Join(cache, "cas", at.Digest.Encoded()[:2], at.Digest.Encoded())
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(p.dir, at.File), to); err != nil {
+			t.Fatal(err)
+		}
+		plan.Blobs[i].File, plan.Blobs[i].Output = "", "bazel-out/layer-"+at.Digest.Encoded()
+	}
+	plan.Operations[0].Strategy, plan.Caches = "lazy", []deploy.Cache{{Disk: cache}}
+	p.write(t, plan)
+	return cache
 }
 
 // deploy runs img deploy with the environment and arguments.
@@ -193,6 +238,36 @@ func TestDeployLoadsWhereItCan(t *testing.T) {
 	defer f.Close()
 	if b, _ := io.ReadAll(f); !bytes.Contains(b, []byte(`"localhost/several:b"`)) || !bytes.Contains(b, []byte(`"place": "podman 5`)) {
 		t.Errorf("result is %s", b)
+	}
+}
+
+// TestDeployLoadsLazily takes layers from a cache, and none when the daemon has them.
+func TestDeployLoadsLazily(t *testing.T) {
+	for kind, env := range map[string]string{
+		"docker-overlay2": "DOCKER_HOST=unix://", "docker-containerd": "DOCKER_HOST=unix://", "containerd": "CONTAINERD_ADDRESS=", "podman": "CONTAINER_HOST=unix://",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			d := start(t, kind, "forky")
+			name, _, _ := strings.Cut(kind, "-")
+			source := &mem.Store{}
+			root := app(t, source, "lazy", kind)
+			p := newPlan(t, source, deploy.Operation{Name: "//:lazy", Root: root, Daemon: name, Tags: []string{"lazily"}})
+			cache := p.lazily(t)
+			_, said, err := p.deploy(t, []string{env + d.socket()})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			wantSaid(t, said, `img: deployed 1 image; 5 blobs sent, .* from disk cache`)
+			if err := os.RemoveAll(cache); err != nil {
+				t.Fatal(err)
+			}
+			if _, said, err = p.deploy(t, []string{env + d.socket()}); err != nil {
+				t.Errorf("what is there is loaded again: %v\n%s", err, said)
+			}
+			if out := d.runImage(t, "lazily"); out != kind {
+				t.Errorf("the image prints %q", out)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,8 @@ type Image struct {
 	Names []Name
 	// Platforms are those of an index to load.
 	Platforms Platforms
+	// Jobs is how many blobs are on their way at once, into a daemon that takes more than one; 0 is 32.
+	Jobs int
 	// Watch, if not nil, decorates the sink that the blobs go into, to show progress.
 	Watch func(blob.Sink) blob.Sink
 	// Dry asks what is there and changes nothing. The report then says what would be moved.

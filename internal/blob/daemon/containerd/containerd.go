@@ -84,7 +84,7 @@ func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, erro
 	}
 	defer release()
 	store.Leave = choice.Leave
-	if done.Report, err = blob.Copy(ctx, im.Into(store), im.Source, blob.CopyOptions{Leave: choice.Leave}, im.Root); err != nil {
+	if done.Report, err = blob.Copy(ctx, im.Into(store), im.Source, blob.CopyOptions{Jobs: im.Jobs, Leave: choice.Leave}, im.Root); err != nil {
 		return done, err
 	}
 	done.Names, err = c.name(c.in(ctx), im)
