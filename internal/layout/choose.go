@@ -98,15 +98,9 @@ func (l *Layout) Take(ctx context.Context, d oci.Descriptor, layerTypes []string
 	if p.Config, err = read(ctx, l, m.Config); err != nil {
 		return p, err
 	}
-	var config struct {
-		RootFS struct {
-			DiffIDs []oci.Digest `json:"diff_ids"`
-		} `json:"rootfs"`
-	}
-	if err := json.Unmarshal(p.Config, &config); err != nil {
+	if p.DiffIDs, err = diffIDsOf(p.Config); err != nil {
 		return p, fmt.Errorf("config %s: %w", m.Config.Digest, err)
 	}
-	p.DiffIDs = config.RootFS.DiffIDs
 	return p, p.check(layerTypes)
 }
 

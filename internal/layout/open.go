@@ -22,6 +22,7 @@ type Layout struct {
 	name  string
 	body  []byte // of index.json
 	index oci.Index
+	made  map[oci.Digest][]byte // manifests that are in no file
 }
 
 // Open reads what names the images of a layout: of a directory, or of a tar that is not compressed. Whoever opened it
@@ -34,7 +35,7 @@ func Open(path string) (*Layout, error) {
 	l := &Layout{name: path}
 	if info.IsDir() {
 		l.Source = dir.Store{Root: path}
-		l.body, err = readIndexFile(filepath.Join(path, "index.json"))
+		l.body, err = readSmallFile(filepath.Join(path, "index.json"))
 	} else {
 		l.Source, l.body, err = openTar(path)
 	}
@@ -57,19 +58,20 @@ func Open(path string) (*Layout, error) {
 	return l, nil
 }
 
-func readIndexFile(path string) ([]byte, error) {
+func readSmallFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readIndex(f)
+	return readSmall(filepath.Base(path), f)
 }
 
-func readIndex(r io.Reader) ([]byte, error) {
+// readSmall reads a file that is no layer.
+func readSmall(name string, r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, oci.MaxManifestSize+1))
 	if len(body) > oci.MaxManifestSize {
-		return nil, fmt.Errorf("index.json: has more than %d bytes", oci.MaxManifestSize)
+		return nil, fmt.Errorf("%s: has more than %d bytes", name, oci.MaxManifestSize)
 	}
 	return body, err
 }
@@ -94,6 +96,9 @@ func (l *Layout) Path(d oci.Descriptor) (string, bool) {
 func (l *Layout) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
 	if d.Digest == oci.DigestOf(l.body) {
 		return io.NopCloser(bytes.NewReader(l.body)), nil
+	}
+	if body, ok := l.made[d.Digest]; ok {
+		return io.NopCloser(bytes.NewReader(body)), nil
 	}
 	return l.Source.Open(ctx, d)
 }

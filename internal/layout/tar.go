@@ -17,32 +17,46 @@ import (
 type tarSource struct {
 	file  *os.File
 	blobs map[string]span
+	links map[string]string // symlinks, by which old docker archives have a layer twice
 }
 
 type span struct{ offset, size int64 }
 
 // openTar finds the files of a tar, and reads its index.json.
 func openTar(name string) (*tarSource, []byte, error) {
-	f, err := os.Open(name)
+	s, err := scanTar(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &tarSource{file: f, blobs: map[string]span{}}
-	if err := s.scan(); err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	at, ok := s.blobs["index.json"]
-	if !ok {
-		f.Close()
-		return nil, nil, fs.ErrNotExist
-	}
-	body, err := readIndex(s.section(at))
+	body, err := s.small("index.json")
 	if err != nil {
-		f.Close()
+		s.Close()
 		return nil, nil, err
 	}
 	return s, body, nil
+}
+
+// scanTar finds the files of a tar.
+func scanTar(name string) (*tarSource, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &tarSource{file: f, blobs: map[string]span{}, links: map[string]string{}}
+	if err := s.scan(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// small reads a file of the archive that is no layer.
+func (s *tarSource) small(name string) ([]byte, error) {
+	at, ok := s.blobs[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	}
+	return readSmall(name, s.section(at))
 }
 
 func (s *tarSource) scan() error {
@@ -55,7 +69,15 @@ func (s *tarSource) scan() error {
 		if err != nil {
 			return fmt.Errorf("is no tar, or a compressed one: %w", err)
 		}
-		if h.Typeflag != tar.TypeReg {
+		switch h.Typeflag {
+		case tar.TypeSymlink:
+			s.links[path.Clean(h.Name)] = path.Join(path.Dir(h.Name), h.Linkname)
+			continue
+		case tar.TypeLink:
+			s.links[path.Clean(h.Name)] = path.Clean(h.Linkname)
+			continue
+		case tar.TypeReg:
+		default:
 			continue
 		}
 		at, err := s.file.Seek(0, io.SeekCurrent) // a tar reader reads no further than the header

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -27,6 +28,9 @@ func DigestOf(b []byte) Digest { return digest.FromBytes(b) }
 
 // DigestOfSum turns a finished SHA-256 sum into a digest.
 func DigestOfSum(sum []byte) Digest { return Digest("sha256:" + hex.EncodeToString(sum)) }
+
+// ReadDigest returns the SHA-256 digest of what r has.
+func ReadDigest(r io.Reader) (Digest, error) { return digest.FromReader(r) }
 
 // Describe returns the descriptor of b.
 func Describe(mediaType string, b []byte) Descriptor {

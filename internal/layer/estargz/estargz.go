@@ -116,7 +116,6 @@ func Chunked(toc []byte, at int64) ([]byte, map[string]string, error) {
 		return nil, nil, err
 	}
 	defer z.Close()
-	const crfs = 1 // the type of the index
 	index := z.EncodeAll(toc, nil)
 	at += skippableHeader
 	var footer []byte
@@ -132,7 +131,10 @@ func Chunked(toc []byte, at int64) ([]byte, map[string]string, error) {
 	}, nil
 }
 
-const skippableHeader = 8
+const (
+	crfs            = 1 // the type of the index
+	skippableHeader = 8
+)
 
 // skippable appends a skippable frame (RFC 8878, 3.1.2).
 func skippable(to, content []byte) []byte {
