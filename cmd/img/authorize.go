@@ -7,6 +7,7 @@ import (
 	"flag"
 	"strings"
 
+	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -43,7 +44,7 @@ func runAuthorize(ctx context.Context, p process) error {
 		g := grant{}
 		got, err := authorize(ctx, client(), ref)
 		if err != nil {
-			g.Error = strings.Join(append([]string{err.Error()}, hints(err)...), "; ")
+			g.Error = strings.Join(append([]string{err.Error()}, wiring.Hints(err)...), "; ")
 		} else {
 			g.URL, g.Authorization = got.URL, got.Authorization
 		}

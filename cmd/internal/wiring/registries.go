@@ -66,7 +66,7 @@ func (r Registries) Sink(ref oci.Reference) (deploy.Repository, error) {
 	return retriedSink{r.Retry.Sink(repo).(deploy.Repository), r.Retry, repo}, nil
 }
 
-// retriedSink can be asked for single blobs too.
+// retriedSink can be asked for single blobs and tags too.
 type retriedSink struct {
 	deploy.Repository
 	retry blob.Retry
@@ -76,5 +76,11 @@ type retriedSink struct {
 // Has implements [deploy.Haver].
 func (s retriedSink) Has(ctx context.Context, d oci.Descriptor) (has bool, err error) {
 	err = s.retry.Do(ctx, func() error { has, err = s.plain.Has(ctx, d); return err })
+	return has, err
+}
+
+// HasTag implements [deploy.TagHaver].
+func (s retriedSink) HasTag(ctx context.Context, d oci.Descriptor, tag string) (has bool, err error) {
+	err = s.retry.Do(ctx, func() error { has, err = s.plain.HasTag(ctx, d, tag); return err })
 	return has, err
 }
