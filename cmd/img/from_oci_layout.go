@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/bazel-contrib/rules_img/internal/index"
@@ -119,29 +120,34 @@ func (in *fromLayoutInput) image(ctx context.Context, l *layout.Layout, h reques
 		}
 	}
 	for n := range parts.Layers {
-		if err := in.layer(ctx, l, h.Name, parts, i, n); err != nil {
+		if err := in.layer(ctx, l, h, parts, i, n); err != nil {
 			return d, err
 		}
 	}
 	return d, nil
 }
 
-func (in *fromLayoutInput) layer(ctx context.Context, l *layout.Layout, name string, p layout.Parts, i, n int) error {
+func (in *fromLayoutInput) layer(ctx context.Context, l *layout.Layout, h request.FromOCILayout, p layout.Parts, i, n int) error {
 	d := p.Layers[n]
-	metadata, err := json.Marshal(manifest.Layer{
-		Name: fmt.Sprintf("%s@%s", name, d.Digest), MediaType: d.MediaType, Digest: d.Digest, Size: d.Size, DiffID: p.DiffIDs[n], Annotations: d.Annotations,
-	})
-	if err != nil {
-		return err
-	}
-	if err := in.write(request.FromOCILayoutRecord{Type: request.FromLayerMetadata, Manifest: i, Layer: n}, metadata); err != nil {
-		return err
-	}
 	path, err := in.path(request.FromOCILayoutRecord{Type: request.FromLayerBlob, Manifest: i, Layer: n})
 	if err != nil {
 		return err
 	}
-	return l.Place(ctx, d, path)
+	sum, err := newFurtherDigest(h.FurtherDigest)
+	if err != nil {
+		return err
+	}
+	if err := l.Place(ctx, d, path, sum.tee(io.Discard)); err != nil {
+		return err
+	}
+	metadata, err := json.Marshal(manifest.Layer{
+		Name: fmt.Sprintf("%s@%s", h.Name, d.Digest), MediaType: d.MediaType, Digest: d.Digest, Size: d.Size, DiffID: p.DiffIDs[n], Annotations: d.Annotations,
+		BLAKE3: sum.String(),
+	})
+	if err != nil {
+		return err
+	}
+	return in.write(request.FromOCILayoutRecord{Type: request.FromLayerMetadata, Manifest: i, Layer: n}, metadata)
 }
 
 // index writes the layout's own index if it names these manifests and no other, and else one of them.

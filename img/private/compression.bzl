@@ -24,10 +24,12 @@ _LEVEL = {
     "zstd": {"dbg": "default", "fastbuild": "1", "opt": "4"},
 }
 
-# Attributes of a rule that makes blobs.
-COMPRESSION_ATTRS = {
+# The attribute of a rule whose blobs Bazel's caches keep.
+DIGEST_ATTRS = {"_digest_function": setting("digest_function")}
+
+# Attributes of a rule that compresses.
+COMPRESSION_ATTRS = DIGEST_ATTRS | {
     "_compress": setting("compress"),
-    "_digest_function": setting("digest_function"),
     "_estargz": setting("estargz"),
     "_jobs": setting("compression_jobs"),
     "_level": setting("compression_level"),
@@ -50,7 +52,7 @@ def further_digest(ctx):
     """The digest, beside SHA-256, that names a layer in Bazel's caches.
 
     Args:
-      ctx: context of a rule with COMPRESSION_ATTRS.
+      ctx: context of a rule with DIGEST_ATTRS.
 
     Returns:
       (str|None) blake3, or None when there is no other.

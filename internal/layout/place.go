@@ -19,36 +19,37 @@ func IsOutput(path string) bool {
 }
 
 // Place makes the file path the blob d, and replaces what is there: by a link to the layout's file where that is an output, once its
-// content is verified, and else by a copy.
-func (l *Layout) Place(ctx context.Context, d oci.Descriptor, path string) error {
+// content is verified, and else by a copy. The content is written to also, too.
+func (l *Layout) Place(ctx context.Context, d oci.Descriptor, path string, also io.Writer) error {
 	folder, err := os.MkdirTemp(filepath.Dir(path), ".place-*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
 	made := filepath.Join(folder, "blob")
-	if err := l.linkOrCopy(ctx, d, made); err != nil {
+	if err := l.linkOrCopy(ctx, d, made, also); err != nil {
 		return err
 	}
 	return os.Rename(made, path)
 }
 
 // linkOrCopy makes a file that is not there yet.
-func (l *Layout) linkOrCopy(ctx context.Context, d oci.Descriptor, path string) error {
+func (l *Layout) linkOrCopy(ctx context.Context, d oci.Descriptor, path string, also io.Writer) error {
 	if from, ok := l.file(d); ok && IsOutput(from) {
-		if err := l.copyTo(ctx, io.Discard, d); err != nil {
+		if err := l.copyTo(ctx, also, d); err != nil {
 			return err
 		}
 		if os.Link(from, path) == nil {
 			return nil
 		}
+		also = io.Discard // it has the content
 	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := l.copyTo(ctx, f, d); err != nil {
+	if err := l.copyTo(ctx, io.MultiWriter(f, also), d); err != nil {
 		return err
 	}
 	return f.Close()

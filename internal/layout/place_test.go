@@ -2,6 +2,7 @@ package layout_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -55,7 +56,7 @@ func TestOnlyOutputsAreLinked(t *testing.T) {
 			l, d, blobFile := layoutIn(t, filepath.Join(base, row.folder), []byte("the layer"))
 			path := filepath.Join(base, "placed")
 			for range 2 {
-				if err := l.Place(t.Context(), d, path); err != nil {
+				if err := l.Place(t.Context(), d, path, io.Discard); err != nil {
 					t.Fatal(err)
 				}
 				for _, file := range []string{path, blobFile} {
@@ -100,7 +101,7 @@ func TestASymlinkIsWhatItLeadsTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(base, "placed")
-	if err := openLayout(t, alias).Place(t.Context(), d, path); err != nil {
+	if err := openLayout(t, alias).Place(t.Context(), d, path, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if isSameFile(t, path, blobFile) {
@@ -116,7 +117,7 @@ func TestPlaceVerifiesAndLeavesNothingHalf(t *testing.T) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(base, "placed")
-		if err := l.Place(t.Context(), d, path); !errors.Is(err, blob.ErrMismatch) {
+		if err := l.Place(t.Context(), d, path, io.Discard); !errors.Is(err, blob.ErrMismatch) {
 			t.Errorf("%s: error is %v; want ErrMismatch", folder, err)
 		}
 		if _, err := os.Lstat(path); err == nil {

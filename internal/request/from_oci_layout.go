@@ -11,6 +11,8 @@ type FromOCILayout struct {
 	Platforms []string `json:"platforms"`
 	// LayerTypes are the media types of the layers of each manifest.
 	LayerTypes []string `json:"layer_types,omitempty"`
+	// FurtherDigest is as in [Layer].
+	FurtherDigest string `json:"further_digest,omitempty"`
 	// Whole says that Platforms must be all that the layout has, since an index is made of it.
 	Whole bool `json:"whole,omitempty"`
 }

@@ -10,7 +10,7 @@ _EXTENSION = {
     "application/vnd.oci.image.layer.v1.tar+zstd": ".tar.zst",
 }
 
-def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, whole):
+def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, further_digest, whole):
     """Declares the action that takes a layout apart.
 
     Args:
@@ -19,6 +19,7 @@ def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, whole):
       layout: (File) a directory or a tar.
       platforms: (list of str) os/architecture[/variant] of each manifest.
       layer_types: (list of str) media types of the layers of each manifest.
+      further_digest: (str|None) blake3 when the metadata of layers has that digest too.
       whole: (bool) whether the platforms must be all that the layout has, and an index is made.
 
     Returns:
@@ -31,6 +32,7 @@ def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, whole):
         name = str(ctx.label),
         platforms = platforms,
         layer_types = layer_types or None,
+        further_digest = further_digest,
         whole = whole or None,
     )
     record(args, "layout", [layout])

@@ -1,5 +1,6 @@
 """Images out of OCI layouts that other tools made."""
 
+load("//img/private:compression.bzl", "DIGEST_ATTRS", "further_digest")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private/actions:from_oci_layout.bzl", "from_oci_layout_action")
@@ -36,6 +37,7 @@ def _image_manifest_from_oci_layout_impl(ctx):
         layout = ctx.file.src,
         platforms = [platform],
         layer_types = ctx.attr.layers,
+        further_digest = further_digest(ctx),
         whole = False,
     )
     files = made.images[0]
@@ -61,6 +63,7 @@ def _image_index_from_oci_layout_impl(ctx):
         layout = ctx.file.src,
         platforms = ctx.attr.manifests,
         layer_types = ctx.attr.layers,
+        further_digest = further_digest(ctx),
         whole = True,
     )
     image = ImageIndexInfo(
@@ -77,7 +80,7 @@ def _image_index_from_oci_layout_impl(ctx):
         image,
     ]
 
-_ATTRS = SHALLOW_ATTRS | {
+_ATTRS = SHALLOW_ATTRS | DIGEST_ATTRS | {
     "layers": attr.string_list(
         doc = "Media types of the layers of each manifest, lowest first, as `//img:media_types.bzl` names them. There must be as many as there are layers; an error says which to write.",
     ),

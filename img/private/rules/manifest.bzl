@@ -1,7 +1,7 @@
 """image_manifest: layers on a base become an image for one platform."""
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
-load("//img/private:compression.bzl", "ARCHIVES", "MEDIA_TYPE", "archive_compression")
+load("//img/private:compression.bzl", "ARCHIVES", "DIGEST_ATTRS", "MEDIA_TYPE", "archive_compression", "further_digest")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
@@ -109,6 +109,7 @@ def _layer_from_tar(ctx, file, number):
         src = file,
         source = compression,
         compress = compression,
+        further_digest = further_digest(ctx),
     )
     return LayerInfo(blob = made.blob, metadata = made.metadata, media_type = MEDIA_TYPE[compression], estargz = False)
 
@@ -136,7 +137,7 @@ the OCI image specification.
 Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `oci_layout` (a directory by the OCI image layout specification),
 `oci_tarball` (the same as a tar, which `docker load` takes too). Default outputs: manifest and config.
 """,
-    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | {
+    attrs = TEMPLATE_ATTRS | SHALLOW_ATTRS | DIGEST_ATTRS | {
         "annotations": attr.string_dict(
             doc = "Annotations of the manifest. Values are templates. A base that was pulled adds `org.opencontainers.image.base.name` and `.digest`; yours win.",
         ),

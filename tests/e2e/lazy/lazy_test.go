@@ -226,12 +226,14 @@ func TestLayersAreFoundInTheDiskCache(t *testing.T) {
 			s.Startup = []string{"--digest_function=" + function}
 			s.Flags = []string{"--disk_cache=" + disk, "--@rules_img//img/settings:disk_cache=" + disk, "--@rules_img//img/settings:digest_function=" + function}
 			s.built()
-			s.run("//:push")
-			s.wantNoLayerHere()
-			if !strings.Contains(s.Stderr, "from disk cache") {
-				t.Errorf("the push says:\n%s", s.Stderr)
+			for target, repository := range map[string]string{"//:push": "lazy/app", "//:push_others": "lazy/others"} {
+				s.run(target)
+				s.wantNoLayerHere()
+				if !strings.Contains(s.Stderr, "from disk cache") {
+					t.Errorf("the push says:\n%s", s.Stderr)
+				}
+				s.wantImage(repository)
 			}
-			s.wantImage("lazy/app")
 		})
 	}
 }
