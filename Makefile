@@ -14,8 +14,9 @@ fmt:
 lint:
 	@tools/lint
 
-# Checks that the documentation's links resolve.
+# Writes the reference pages anew, and checks that the documentation's links resolve.
 docs:
+	@go run ./tools/reference
 	@go run ./tools/docs
 
 bench:
