@@ -128,5 +128,11 @@ func (d *deployment) repository(ref oci.Reference) (deploy.Repository, error) {
 	if err != nil || d.display == nil {
 		return r, err
 	}
-	return d.display.Sink(r).(deploy.Repository), nil
+	return displayed{d.display.Sink(r).(deploy.Repository), r.(deploy.TagHaver)}, nil
+}
+
+// displayed is a repository whose blobs are displayed, and that can still be asked for tags.
+type displayed struct {
+	deploy.Repository
+	deploy.TagHaver
 }

@@ -21,6 +21,11 @@ type Repository interface {
 	blob.Tagger
 }
 
+// TagHaver is a Repository that can be asked, for one request, whether a tag names a manifest already. Without it every tag is set.
+type TagHaver interface {
+	HasTag(ctx context.Context, d oci.Descriptor, tag string) (bool, error)
+}
+
 // PushOptions are what pushing needs of the machine, and what the user said on the command line.
 type PushOptions struct {
 	// Repository opens a repository to push to.
@@ -64,6 +69,7 @@ type push struct {
 	ref    oci.Reference
 	to     Repository
 	there  bool // the root is
+	tagged bool // by the first of the tags
 	result Result
 }
 
@@ -157,10 +163,25 @@ func (p *push) tags() []string {
 	return out
 }
 
-func (p *push) ask(ctx context.Context) error {
+// ask finds out whether the root is there. The first tag is asked for it first: where nothing changed, that one request says it
+// all.
+func (p *push) ask(ctx context.Context) (err error) {
+	if tags := p.tags(); len(tags) > 0 {
+		p.tagged, err = p.hasTag(ctx, tags[0])
+	}
+	if p.there = p.tagged; p.there || err != nil {
+		return err
+	}
 	missing, err := p.to.Missing(ctx, p.result.Operation.Root)
 	p.there = len(missing) == 0
 	return err
+}
+
+func (p *push) hasTag(ctx context.Context, tag string) (bool, error) {
+	if h, ok := p.to.(TagHaver); ok {
+		return h.HasTag(ctx, p.result.Operation.Root, tag)
+	}
+	return false, nil
 }
 
 func (p *push) send(ctx context.Context) (err error) {
@@ -181,19 +202,20 @@ func (p *push) send(ctx context.Context) (err error) {
 // tag sets the tags, side by side, and names those that were set.
 func (p *push) tag(ctx context.Context, to Repository) error {
 	root, tags := p.result.Operation.Root, p.tags()
-	if len(tags) == 0 {
-		return nil
-	}
-	if p.there { // so that the repository has it at hand
-		if err := to.Put(ctx, root, p.Source); err != nil {
-			return err
+	atHand := sync.OnceValue(func() error {
+		if p.there {
+			return to.Put(ctx, root, p.Source)
 		}
-	}
+		return nil
+	})
 	errs := make([]error, len(tags))
 	var all sync.WaitGroup
 	for i, tag := range tags {
+		if i == 0 && p.tagged {
+			continue
+		}
 		all.Go(func() {
-			if err := to.Tag(ctx, root, tag); err != nil {
+			if err := p.setTag(ctx, to, tag, atHand); err != nil {
 				errs[i] = fmt.Errorf("tag %s: %w", tag, err)
 			}
 		})
@@ -205,6 +227,20 @@ func (p *push) tag(ctx context.Context, to Repository) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// setTag sets a tag. Where the first one was right, the others probably are, so they are asked for. atHand makes the repository have the
+// root at hand.
+func (p *push) setTag(ctx context.Context, to Repository, tag string, atHand func() error) error {
+	if p.tagged {
+		if has, err := p.hasTag(ctx, tag); has || err != nil {
+			return err
+		}
+	}
+	if err := atHand(); err != nil {
+		return err
+	}
+	return to.Tag(ctx, p.result.Operation.Root, tag)
 }
 
 // asked is a repository that was asked about the root already.

@@ -23,11 +23,13 @@ var linux = oci.Platform{OS: "linux", Architecture: "amd64"}
 
 // registry is a set of repositories in memory that remembers what was asked of it and told.
 type registry struct {
-	mu    sync.Mutex
-	repos map[string]*mem.Store
-	asked []string // digests, by Missing
-	hints map[string][]oci.Digest
-	fail  map[string]error // by repository
+	mu        sync.Mutex
+	repos     map[string]*mem.Store
+	asked     []string // digests, by Missing
+	askedTags []string
+	set       []string // tags
+	hints     map[string][]oci.Digest
+	fail      map[string]error // by repository
 }
 
 func (r *registry) open(ref oci.Reference) (deploy.Repository, error) {
@@ -82,6 +84,25 @@ func (r repo) Has(ctx context.Context, d oci.Descriptor) (bool, error) {
 	return len(missing) == 0, err
 }
 
+// HasTag makes it a deploy.TagHaver.
+func (r repo) HasTag(ctx context.Context, d oci.Descriptor, tag string) (bool, error) {
+	r.registry.mu.Lock()
+	r.registry.askedTags = append(r.registry.askedTags, tag)
+	r.registry.mu.Unlock()
+	have, err := r.Store.Resolve(ctx, tag)
+	if errors.Is(err, blob.ErrNotFound) {
+		return false, nil
+	}
+	return have.Digest == d.Digest, err
+}
+
+func (r repo) Tag(ctx context.Context, d oci.Descriptor, tag string) error {
+	r.registry.mu.Lock()
+	r.registry.set = append(r.registry.set, tag)
+	r.registry.mu.Unlock()
+	return r.Store.Tag(ctx, d, tag)
+}
+
 func op(name, repository string, root oci.Descriptor, tags ...string) deploy.Operation {
 	return deploy.Operation{
 		Kind: deploy.KindPush, Name: name, Root: root, Registry: "reg.test", Repository: repository, Tags: tags, Strategy: "eager",
@@ -110,8 +131,38 @@ func TestPushNamesTheImageByDigestAndThenByTags(t *testing.T) {
 			t.Errorf("extra is %v, %v", d.Digest, err)
 		}
 	}
-	if n := len(slices.DeleteFunc(to.asked, func(d string) bool { return d != string(root.Digest) })); n != 2 {
-		t.Errorf("two pushes asked for the root %d times", n)
+	if n := len(slices.DeleteFunc(to.asked, func(d string) bool { return d != string(root.Digest) })); n != 1 {
+		t.Errorf("two pushes asked for the root %d times; want once, and then for its tag", n)
+	}
+}
+
+// TestWhatHasItsTagsCostsOneRequestEach, and nothing is set that is right.
+func TestWhatHasItsTagsCostsOneRequestEach(t *testing.T) {
+	var src mem.Store
+	var to registry
+	root := blobtest.Image(t, &src, linux, []byte("layer"))
+	o := deploy.PushOptions{Repository: to.open, Source: &src}
+	push := func(tags ...string) {
+		t.Helper()
+		to.asked, to.askedTags, to.set = nil, nil, nil
+		results := deploy.Push(t.Context(), []deploy.Operation{op("//:push", "app", root, tags...)}, o)
+		if results[0].Err != nil {
+			t.Fatal(results[0].Err)
+		}
+		var names []string
+		for _, tag := range tags {
+			names = append(names, "reg.test/app:"+tag)
+		}
+		wantNames(t, results[0], append([]string{"reg.test/app@" + string(root.Digest)}, names...)...)
+	}
+	push("v1", "v2")
+	push("v1")
+	if d := cmp.Diff([]string{"v1"}, to.askedTags); d != "" || len(to.asked)+len(to.set) > 0 {
+		t.Errorf("asked for manifests %v, set %v, asked for tags (-want +got):\n%s", to.asked, to.set, d)
+	}
+	push("v1", "v2", "v3")
+	if d := cmp.Diff([]string{"v3"}, to.set); d != "" || len(to.askedTags) != 3 || len(to.asked) > 0 {
+		t.Errorf("asked for tags %v, for manifests %v, set tags (-want +got):\n%s", to.askedTags, to.asked, d)
 	}
 }
 

@@ -196,3 +196,36 @@ func refuse(w http.ResponseWriter, status int, code, message string) bool {
 	fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
 	return true
 }
+
+// TestATagIsAskedForItsManifest: by one request, that moves no content.
+func TestATagIsAskedForItsManifest(t *testing.T) {
+	proxy, address := remotetest.NewProxy(t, remotetest.Distribution(t), nil)
+	var src mem.Store
+	root, other := blobtest.Image(t, &src, linux, []byte("one")), blobtest.Image(t, &src, linux, []byte("two"))
+	c := remote.New(remote.Options{})
+	push(t, c, address, "app", &src, root)
+	if err := open(t, c, address, "app").Tag(t.Context(), root, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Reset()
+	for _, row := range []struct {
+		what string
+		tag  string
+		d    oci.Descriptor
+		want bool
+	}{
+		{"the tag names it", "v1", root, true},
+		{"the tag names another", "v1", other, false},
+		{"there is no such tag", "v2", root, false},
+	} {
+		fresh := open(t, remote.New(remote.Options{}), address, "app")
+		if has, err := fresh.HasTag(t.Context(), row.d, row.tag); err != nil || has != row.want {
+			t.Errorf("%s: %v, %v", row.what, has, err)
+		}
+		seen, _ := proxy.Reset()
+		wantRequests(t, seen, map[string]int{"HEAD manifest": 1})
+	}
+	if _, err := open(t, c, address, "app").HasTag(t.Context(), root, "not a tag"); err == nil {
+		t.Error("what is no tag was asked for")
+	}
+}

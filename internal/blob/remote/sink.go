@@ -47,12 +47,39 @@ func (r *Repository) Has(ctx context.Context, d oci.Descriptor) (bool, error) {
 	return r.ask(ctx, d)
 }
 
-// ask asks the registry whether d is there, by HEAD, or by GET where HEAD is not allowed.
+// ask asks the registry whether d is there.
 func (r *Repository) ask(ctx context.Context, d oci.Descriptor) (bool, error) {
 	req, err := r.get(d)
 	if err != nil {
 		return false, err
 	}
+	header, err := r.head(ctx, req)
+	if header != nil {
+		r.places(d).found(d.Digest, r.name)
+	}
+	return header != nil, err
+}
+
+// HasTag asks the registry whether the tag names d. A registry that doesn't say which manifest it has is taken for having another one.
+func (r *Repository) HasTag(ctx context.Context, d oci.Descriptor, tag string) (bool, error) {
+	if err := oci.CheckTag(tag); err != nil {
+		return false, fmt.Errorf("registry %s/%s: %w", r.host.name(), r.name, err)
+	}
+	req, err := r.get(d)
+	if err != nil {
+		return false, err
+	}
+	req.url, req.what = r.host.url(r.name, "manifests", tag), "manifest "+tag
+	header, err := r.head(ctx, req)
+	if err != nil || header.Get("Docker-Content-Digest") != string(d.Digest) {
+		return false, err
+	}
+	r.places(d).found(d.Digest, r.name)
+	return true, nil
+}
+
+// head makes a request a HEAD, or a GET where HEAD is not allowed, and returns the answer's header; nil if nothing is there.
+func (r *Repository) head(ctx context.Context, req request) (http.Header, error) {
 	req.access.push = true // so that the token will do for what comes next
 	if req.method = http.MethodHead; r.host.hasNoHead() {
 		req.method = http.MethodGet
@@ -62,15 +89,14 @@ func (r *Repository) ask(ctx context.Context, d oci.Descriptor) (bool, error) {
 	switch status := statusOf(err); {
 	case err == nil:
 		drain(resp)
-		r.places(d).found(d.Digest, r.name)
-		return true, nil
+		return resp.Header, nil
 	case status == http.StatusNotFound:
-		return false, nil
+		return nil, nil
 	case req.method == http.MethodHead && (status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented):
 		r.host.setNoHead()
-		return r.ask(ctx, d)
+		return r.head(ctx, req)
 	}
-	return false, err
+	return nil, err
 }
 
 // Put implements [blob.Sink]. A manifest that is known to be there is not sent, but read, since Tag needs it.
