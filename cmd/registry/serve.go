@@ -109,7 +109,7 @@ func sweep(ctx context.Context, s *store.Store, log *slog.Logger) {
 		if err := s.Sweep(time.Now()); err != nil {
 			log.Error("sweep", "error", err)
 		}
-		if removed, err := s.Collect(ctx); err != nil && ctx.Err() == nil {
+		if removed, err := s.Collect(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			log.Error("collect", "error", err)
 		} else if removed.Blobs > 0 {
 			log.Info("collect", "blobs", removed.Blobs, "bytes", removed.Bytes)

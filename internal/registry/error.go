@@ -35,6 +35,7 @@ var problems = []struct {
 	{store.ErrUploadUnknown, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	{store.ErrUploadBusy, http.StatusConflict, "BLOB_UPLOAD_INVALID"},
 	{store.ErrUploads, http.StatusTooManyRequests, "TOOMANYREQUESTS"},
+	{store.ErrNoUploads, http.StatusMethodNotAllowed, "UNSUPPORTED"},
 	{store.ErrSize, http.StatusRequestEntityTooLarge, "SIZE_INVALID"},
 	{blob.ErrMismatch, http.StatusBadRequest, "DIGEST_INVALID"},
 	{os.ErrDeadlineExceeded, http.StatusRequestTimeout, "BLOB_UPLOAD_INVALID"},
@@ -48,6 +49,12 @@ func problemOf(err error) *problem {
 	}
 	if missing := new(store.MissingError); errors.As(err, &missing) {
 		return &problem{http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN", err.Error()}
+	}
+	if gone := new(store.GoneError); errors.As(err, &gone) { // which stores were asked is for the log
+		return &problem{http.StatusNotFound, "BLOB_UNKNOWN", "the bytes of the blob are gone from where they were: " + string(gone.Digest)}
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return &problem{http.StatusServiceUnavailable, "UNAVAILABLE", store.ErrUnavailable.Error()}
 	}
 	for _, p := range problems {
 		if errors.Is(err, p.err) {

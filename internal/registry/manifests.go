@@ -23,7 +23,7 @@ func getManifest(c call) error {
 		return err
 	}
 	defer f.Close()
-	return c.serveFile(f, d.Digest, d.MediaType)
+	return c.serveContent(f, d.Digest, d.MediaType)
 }
 
 // putManifest stores a manifest under its digest or a tag. Further tags may be in the query.

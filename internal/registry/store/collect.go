@@ -6,23 +6,28 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// Collect removes the bytes of which no repository has a link any more, and says how many they were. It looks at every link and every
-// blob once, and keeps others waiting only while it removes one. Unless something was deleted since the last time, there
-// is nothing to do, and it does nothing; the first time it looks for what a dead process left.
-func (s *Store) Collect(ctx context.Context) (blob.Tally, error) {
-	if s.collected.Swap(true) {
-		return blob.Tally{}, nil
+// Collect removes what nothing refers to: blobs of a repository that none of its manifests has named for longer than the grace, and then the bytes
+// of which no repository has a link any more, with what is known of where they are. It says how many of these they were. It looks at every link
+// and every blob once, and keeps others waiting only while it removes one. Bytes are not looked for unless something was deleted since the last
+// time; the first time it looks for what a dead process left.
+func (s *Store) Collect(ctx context.Context, now time.Time) (removed blob.Tally, err error) {
+	if err := s.unlinkUnused(ctx, now); err != nil {
+		return removed, err
 	}
-	removed, err := s.collect(ctx)
-	if err != nil {
-		s.collected.Store(false)
+	if !s.collected.Swap(true) {
+		if removed, err = s.collect(ctx); err != nil {
+			s.collected.Store(false)
+			return removed, err
+		}
 	}
-	return removed, err
+	more, err := s.forget(ctx, now)
+	return removed.Plus(more), err
 }
 
 func (s *Store) collect(ctx context.Context) (removed blob.Tally, err error) {
@@ -56,19 +61,27 @@ func (s *Store) removeUnlinked(ctx context.Context, digest oci.Digest) (bool, er
 		return false, err
 	}
 	defer unlock()
-	for r, err := range s.all() {
-		if err != nil {
-			return false, err
-		}
-		if exists(r.blobLink(digest)) || exists(r.manifestLink(digest)) {
-			return false, nil
-		}
+	if linked, err := s.isLinked(digest); linked || err != nil {
+		return false, err
 	}
 	err = s.blobs.Delete(ctx, digest)
 	if errors.Is(err, blob.ErrNotFound) {
 		return false, nil // another process was faster
 	}
 	return err == nil, err
+}
+
+// isLinked reports whether any repository has the blob or manifest.
+func (s *Store) isLinked(digest oci.Digest) (bool, error) {
+	for r, err := range s.all() {
+		if err != nil {
+			return false, err
+		}
+		if exists(r.blobLink(digest)) || exists(r.manifestLink(digest)) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // linked is the set of what any repository has.

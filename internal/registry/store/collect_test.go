@@ -3,6 +3,7 @@ package store_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,7 +15,7 @@ import (
 
 func collect(t *testing.T, s *store.Store) blob.Tally {
 	t.Helper()
-	removed, err := s.Collect(t.Context())
+	removed, err := s.Collect(t.Context(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestCollectAndPushAtOnce(t *testing.T) {
 				if err := r.Put(t.Context(), d, blobtest.Content(body)); err != nil {
 					return err
 				}
-				f, err := r.Blob(t.Context(), d.Digest)
+				f, err := r.Blob(t.Context(), d.Digest, 0)
 				if err != nil {
 					return err
 				}
@@ -93,7 +94,7 @@ func TestCollectAndPushAtOnce(t *testing.T) {
 	}
 	all.Go(func() error {
 		for range 100 {
-			if _, err := s.Collect(t.Context()); err != nil {
+			if _, err := s.Collect(t.Context(), time.Now()); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,8 @@ var (
 	ErrUploadBusy        = errors.New("upload is being written by another request")
 	ErrUploads           = errors.New("too many unfinished uploads")
 	ErrSize              = errors.New("blob is too large")
+	ErrNoUploads         = errors.New("this registry takes no uploads: blobs come from where they are already")
+	ErrUnavailable       = errors.New("a store that may have the blob can't be asked")
 )
 
 // MissingError says what a manifest refers to that its repository has not got in the size that the manifest says.
@@ -33,3 +35,14 @@ func (e *MissingError) Error() string {
 	}
 	return "manifest refers to what is not in the repository: " + strings.Join(all, ", ")
 }
+
+// GoneError says that a repository has a blob, but none of the places that were asked has its bytes any more.
+type GoneError struct {
+	Digest oci.Digest
+	Asked  error // what each place said
+}
+
+func (e *GoneError) Error() string { return fmt.Sprintf("%s: %v", ErrBlobUnknown, e.Asked) }
+
+// Is makes it an [ErrBlobUnknown].
+func (e *GoneError) Is(target error) bool { return target == ErrBlobUnknown }

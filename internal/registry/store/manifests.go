@@ -63,12 +63,16 @@ func (r Repository) PutManifest(ctx context.Context, d oci.Descriptor, body []by
 			return "", fmt.Errorf("%w: %w", ErrName, err)
 		}
 	}
+	found, err := r.findElsewhere(ctx, m.children)
+	if err != nil {
+		return "", err
+	}
 	unlock, err := r.store.toAdd()
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if err := r.check(ctx, m.children); err != nil {
+	if err := r.check(ctx, m.children, found); err != nil {
 		return "", err
 	}
 	return m.subject(), r.putManifest(ctx, d, m, body, tags)
@@ -97,15 +101,38 @@ func (r Repository) putManifest(ctx context.Context, d oci.Descriptor, m manifes
 	return nil
 }
 
-// check finds which children the repository lacks.
-func (r Repository) check(ctx context.Context, children []oci.Descriptor) error {
+// findElsewhere finds those blobs among children that are in another place than the directory: the sizes in a manifest are what a cache must be
+// told to find them. It is done before the lock is taken, since places may be slow.
+func (r Repository) findElsewhere(ctx context.Context, children []oci.Descriptor) (map[oci.Digest]oci.Descriptor, error) {
+	var ask []oci.Descriptor
+	for _, c := range children {
+		if oci.IsManifest(c.MediaType) || r.hasHere(ctx, c) {
+			continue
+		}
+		ask = append(ask, oci.Descriptor{MediaType: c.MediaType, Digest: c.Digest, Size: c.Size})
+	}
+	return r.store.elsewhere(ctx, ask)
+}
+
+// hasHere reports whether the repository has a blob or manifest in the directory.
+func (r Repository) hasHere(ctx context.Context, d oci.Descriptor) bool {
+	absent, err := r.store.blobs.Missing(ctx, d)
+	return err == nil && len(absent) == 0 && (exists(r.blobLink(d.Digest)) || exists(r.manifestLink(d.Digest)))
+}
+
+// check finds which children the repository lacks. Those that were found elsewhere it gets, also when others are missing: a client need not send
+// them. The caller holds the lock.
+func (r Repository) check(ctx context.Context, children []oci.Descriptor, found map[oci.Digest]oci.Descriptor) error {
 	var missing []oci.Descriptor
 	for _, c := range children {
-		absent, err := r.store.blobs.Missing(ctx, c)
-		if err != nil {
-			return err
-		}
-		if len(absent) > 0 || !exists(r.blobLink(c.Digest)) && !exists(r.manifestLink(c.Digest)) {
+		f, elsewhere := found[c.Digest]
+		switch {
+		case r.hasHere(ctx, c):
+		case elsewhere && !oci.IsManifest(c.MediaType):
+			if err := errors.Join(r.store.learn(f), r.link(c.Digest)); err != nil {
+				return err
+			}
+		default:
 			missing = append(missing, c)
 		}
 	}

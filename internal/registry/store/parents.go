@@ -6,13 +6,59 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
+// maxFamilies bounds how many manifests' children are remembered; a hundred of each take some 3 KiB.
+const maxFamilies = 20_000
+
+// families remembers what manifests refer to. A manifest never changes, so that whoever deletes reads only those that are new.
+type families struct {
+	mu       sync.Mutex
+	children map[[32]byte][][32]byte
+}
+
+func (f *families) of(parent oci.Digest) ([][32]byte, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	children, ok := f.children[key(parent)]
+	return children, ok
+}
+
+func (f *families) remember(parent oci.Digest, children [][32]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.children == nil || len(f.children) >= maxFamilies {
+		f.children = map[[32]byte][][32]byte{}
+	}
+	f.children[key(parent)] = children
+}
+
 // unused returns an error when a manifest of the repository refers to the digest: a manifest that is there has all that it needs,
 // or a client that sees it would not push what is missing. The caller holds the lock alone.
 func (r Repository) unused(ctx context.Context, digest oci.Digest) error {
+	return r.eachReference(ctx, func(parent oci.Digest, child [32]byte) error {
+		if child == key(digest) {
+			return fmt.Errorf("%w: %s: delete %s first", ErrInUse, digest, parent)
+		}
+		return nil
+	})
+}
+
+// referred is the set of what the manifests of the repository refer to.
+func (r Repository) referred(ctx context.Context) (map[[32]byte]bool, error) {
+	all := map[[32]byte]bool{}
+	err := r.eachReference(ctx, func(_ oci.Digest, child [32]byte) error {
+		all[child] = true
+		return nil
+	})
+	return all, err
+}
+
+// eachReference yields each child of each manifest of the repository, until an error.
+func (r Repository) eachReference(ctx context.Context, yield func(parent oci.Digest, child [32]byte) error) error {
 	entries, err := os.ReadDir(r.manifests())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -22,36 +68,42 @@ func (r Repository) unused(ctx context.Context, digest oci.Digest) error {
 		if !ok {
 			continue
 		}
-		refers, err := r.refers(ctx, parent, digest)
+		children, err := r.children(ctx, parent)
 		if err != nil {
 			return err
 		}
-		if refers {
-			return fmt.Errorf("%w: %s: delete %s first", ErrInUse, digest, parent)
+		for _, child := range children {
+			if err := yield(parent, child); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (r Repository) refers(ctx context.Context, parent, digest oci.Digest) (bool, error) {
+// children are what a manifest refers to. One that went away, or that the disk has damaged, refers to nothing: it must not keep others.
+func (r Repository) children(ctx context.Context, parent oci.Digest) ([][32]byte, error) {
+	if children, ok := r.store.families.of(parent); ok {
+		return children, nil
+	}
 	d, err := r.Resolve(ctx, string(parent))
 	if errors.Is(err, ErrManifestUnknown) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	m, err := r.readManifest(ctx, d)
 	if errors.Is(err, ErrManifestInvalid) {
-		return false, nil // the disk has damaged it: it must not keep others
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	children := make([][32]byte, 0, len(m.children))
 	for _, c := range m.children {
-		if c.Digest == digest {
-			return true, nil
-		}
+		children = append(children, key(c.Digest))
 	}
-	return false, nil
+	r.store.families.remember(parent, children)
+	return children, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -46,18 +47,45 @@ func fileDigest(name string) (oci.Digest, bool) {
 	return digest, err == nil
 }
 
-// Blob opens a blob of the repository. Manifests are blobs too, but not these.
-func (r Repository) Blob(ctx context.Context, digest oci.Digest) (*os.File, error) {
-	if _, err := oci.ParseDigest(string(digest)); err != nil {
+// Blob opens a blob of the repository, for reading that will probably begin at the given offset. Manifests are blobs too, but not these.
+func (r Repository) Blob(ctx context.Context, digest oci.Digest, at int64) (Content, error) {
+	d, err := r.Describe(digest)
+	if err != nil {
 		return nil, err
 	}
-	if !exists(r.blobLink(digest)) {
-		return nil, fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
-	}
-	return r.open(ctx, digest, ErrBlobUnknown)
+	return r.store.openBlob(ctx, d, at)
 }
 
-// open opens what a link of the repository stands for.
+// Describe returns the size of a blob of the repository, which may have been lost meanwhile.
+func (r Repository) Describe(digest oci.Digest) (oci.Descriptor, error) {
+	if _, err := oci.ParseDigest(string(digest)); err != nil {
+		return oci.Descriptor{}, err
+	}
+	if !exists(r.blobLink(digest)) {
+		return oci.Descriptor{}, fmt.Errorf("%w: %s", ErrBlobUnknown, digest)
+	}
+	r.renew(digest)
+	return r.store.recall(digest)
+}
+
+// Has returns an error that wraps [ErrBlobUnknown] unless the repository has the blob and it can be opened.
+func (r Repository) Has(ctx context.Context, digest oci.Digest) (oci.Descriptor, error) {
+	d, err := r.Describe(digest)
+	if err != nil {
+		return d, err
+	}
+	absent, err := r.store.blobs.Missing(ctx, d)
+	if err != nil || len(absent) == 0 {
+		return d, err
+	}
+	found, err := r.store.elsewhere(ctx, absent)
+	if _, ok := found[digest]; err == nil && !ok {
+		err = &GoneError{digest, fmt.Errorf("blob %s: none of %s has it", digest, r.store.placeNames())}
+	}
+	return d, err
+}
+
+// open opens what a link of the repository to a manifest stands for.
 func (r Repository) open(ctx context.Context, digest oci.Digest, unknown error) (*os.File, error) {
 	f, err := r.store.blobs.Open(ctx, oci.Descriptor{Digest: digest})
 	if errors.Is(err, blob.ErrNotFound) {
@@ -71,16 +99,17 @@ func (r Repository) open(ctx context.Context, digest oci.Digest, unknown error) 
 
 // Mount gives the repository a blob that another one has.
 func (r Repository) Mount(ctx context.Context, digest oci.Digest, from Repository) error {
+	if _, err := from.Has(ctx, digest); err != nil {
+		return err
+	}
 	unlock, err := r.store.toAdd()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	f, err := from.Blob(ctx, digest)
-	if err != nil {
+	if _, err := from.Describe(digest); err != nil { // deleted meanwhile
 		return err
 	}
-	f.Close()
 	return r.link(digest)
 }
 
@@ -122,5 +151,25 @@ func (r Repository) link(digest oci.Digest) error {
 	if err := makeFolder(r.blobs()); err != nil {
 		return err
 	}
-	return touch(r.blobLink(digest))
+	if err := touch(r.blobLink(digest)); err != nil {
+		return err
+	}
+	r.renewNow(digest)
+	return nil
+}
+
+// renew says that somebody asks for a blob, and may be about to refer to it.
+func (r Repository) renew(digest oci.Digest) {
+	if r.store.limits.Grace == 0 {
+		return
+	}
+	info, err := os.Stat(r.blobLink(digest))
+	if err == nil && time.Since(info.ModTime()) > r.store.limits.Grace/4 {
+		r.renewNow(digest)
+	}
+}
+
+func (r Repository) renewNow(digest oci.Digest) {
+	now := time.Now()
+	os.Chtimes(r.blobLink(digest), now, now)
 }

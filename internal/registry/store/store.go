@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
@@ -25,6 +26,8 @@ type Limits struct {
 	BlobSize  int64         // bytes of one blob
 	Uploads   int           // unfinished uploads, of all repositories together
 	UploadAge time.Duration // how long an unfinished upload is kept after its last byte
+	// Grace is how long a blob is kept that no manifest refers to, after somebody last asked for it. Zero is for ever.
+	Grace time.Duration
 }
 
 // Store is a directory of repositories.
@@ -35,19 +38,30 @@ type Store struct {
 	lock    lock
 	uploads uploads
 
+	// Asked, if not nil, is told of each place that was asked for a blob, and whether it had it. Set it before the store is used.
+	Asked func(place string, found bool)
+
+	source    blob.Source // all places
+	names     []string    // of all places
+	outer     []Named     // those that are not the directory
+	uploadsTo Keeper      // nil takes none
+	families  families
+
 	collected atomic.Bool // nothing was deleted since bytes were collected
 }
 
 // format is what the file of this name says. A store of another format is refused.
 const format = "rules_img registry 1\n"
 
-// Open opens the store in the directory root, which need not exist.
-func Open(root string, limits Limits) (*Store, error) {
+// Open opens the store in the directory root, which need not exist. Blobs are looked for in places, in their order, and uploads go to the first that
+// takes any; none are the directory alone. Manifests and tags are in the directory whatever the places.
+func Open(root string, limits Limits, places ...Named) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{root: root, limits: limits, blobs: dir.Store{Root: root}}
+	s.setPlaces(places)
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("directory %s: %w", root, err)
 	}
@@ -61,7 +75,7 @@ func (s *Store) open() error {
 	if err := os.Mkdir(s.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) { // what repositories hold is not everybody's
 		return err
 	}
-	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories()} {
+	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories(), s.known()} {
 		if err := makeFolder(folder); err != nil {
 			return err
 		}

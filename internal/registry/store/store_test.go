@@ -66,7 +66,7 @@ func TestNamesOfRepositoriesAreChecked(t *testing.T) {
 func TestABlobIsSeenOnlyWhereItWasPut(t *testing.T) {
 	s := open(t, t.TempDir(), store.Limits{})
 	d := putBlob(t, repository(t, s, "a"), "secret")
-	if _, err := repository(t, s, "b").Blob(t.Context(), d.Digest); !errors.Is(err, store.ErrBlobUnknown) {
+	if _, err := repository(t, s, "b").Blob(t.Context(), d.Digest, 0); !errors.Is(err, store.ErrBlobUnknown) {
 		t.Errorf("b has it: %v", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestMount(t *testing.T) {
 	if err := a.DeleteBlob(t.Context(), d.Digest); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Blob(t.Context(), d.Digest); !errors.Is(err, store.ErrBlobUnknown) {
+	if _, err := a.Blob(t.Context(), d.Digest, 0); !errors.Is(err, store.ErrBlobUnknown) {
 		t.Errorf("a has it still: %v", err)
 	}
 	if got := readBlob(t, b, d.Digest); got != "shared" {
@@ -174,7 +174,7 @@ func putBlob(t testing.TB, r store.Repository, body string) oci.Descriptor {
 
 func readBlob(t testing.TB, r store.Repository, digest oci.Digest) string {
 	t.Helper()
-	f, err := r.Blob(t.Context(), digest)
+	f, err := r.Blob(t.Context(), digest, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func readBlob(t testing.TB, r store.Repository, digest oci.Digest) string {
 type port struct{ store.Repository }
 
 func (p port) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
-	f, err := p.Blob(ctx, d.Digest)
+	f, err := p.Blob(ctx, d.Digest, 0)
 	if errors.Is(err, store.ErrBlobUnknown) {
 		var found oci.Descriptor
 		if found, err = p.Repository.Resolve(ctx, string(d.Digest)); err == nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -58,7 +59,7 @@ func (u *Upload) Append(ctx context.Context, r io.Reader) error {
 }
 
 // Finish makes the upload the blob digest of its repository. When its bytes are others, or it can't be stored, it is given up.
-func (u *Upload) Finish(_ context.Context, digest oci.Digest) error {
+func (u *Upload) Finish(ctx context.Context, digest oci.Digest) error {
 	if _, err := oci.ParseDigest(string(digest)); err != nil {
 		return err
 	}
@@ -68,16 +69,53 @@ func (u *Upload) Finish(_ context.Context, digest oci.Digest) error {
 	if got := u.sum.digest(); got != digest {
 		return errors.Join(fmt.Errorf("%w: it has the digest %s and not %s", blob.ErrMismatch, got, digest), u.Cancel())
 	}
-	unlock, err := u.repository.store.toAdd()
+	return u.finish(ctx, oci.Descriptor{Digest: digest, Size: u.size})
+}
+
+func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
+	s := u.repository.store
+	if s.uploadsTo == nil {
+		return errors.Join(ErrNoUploads, u.Cancel())
+	}
+	_, here := s.uploadsTo.(dir.Store)
+	if !here {
+		if err := u.send(ctx, d); err != nil {
+			return err
+		}
+	}
+	unlock, err := s.toAdd()
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	u.over = true
-	if err := u.repository.store.blobs.Adopt(oci.Descriptor{Digest: digest, Size: u.size}, u.file); err != nil {
+	if here {
+		err = s.blobs.Adopt(d, u.file)
+	} else {
+		err = errors.Join(s.learn(d), u.Cancel())
+	}
+	if err != nil {
 		return err
 	}
-	return u.repository.link(digest)
+	return u.repository.link(d.Digest)
+}
+
+// send puts the blob where uploads go. It is known before it is there, so that it can be collected if this is all that ever happens. When it
+// can't be put the upload stays, and can be finished again.
+func (u *Upload) send(ctx context.Context, d oci.Descriptor) error {
+	s := u.repository.store
+	unlock, err := s.toAdd()
+	if err != nil {
+		return err
+	}
+	err = s.learn(d)
+	unlock()
+	if err != nil {
+		return err
+	}
+	return s.uploadsTo.Put(ctx, d, blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) {
+		return os.Open(u.file.Name())
+	}))
 }
 
 // Cancel gives the upload up.

@@ -147,7 +147,7 @@ func TestWrongBytesAreGivenUp(t *testing.T) {
 	if err := u.Finish(t.Context(), digest); !errors.Is(err, blob.ErrMismatch) {
 		t.Errorf("error is %v; want ErrMismatch", err)
 	}
-	if _, err := r.Blob(t.Context(), digest); !errors.Is(err, store.ErrBlobUnknown) {
+	if _, err := r.Blob(t.Context(), digest, 0); !errors.Is(err, store.ErrBlobUnknown) {
 		t.Errorf("the blob: %v", err)
 	}
 	if left := uploadFiles(t, root); len(left) != 0 {
@@ -165,7 +165,7 @@ func TestADigestAloneGivesNoAccess(t *testing.T) {
 	if err := u.Finish(t.Context(), d.Digest); !errors.Is(err, blob.ErrMismatch) {
 		t.Errorf("error is %v; want ErrMismatch", err)
 	}
-	if _, err := b.Blob(t.Context(), d.Digest); !errors.Is(err, store.ErrBlobUnknown) {
+	if _, err := b.Blob(t.Context(), d.Digest, 0); !errors.Is(err, store.ErrBlobUnknown) {
 		t.Errorf("b has the blob: %v", err)
 	}
 }

@@ -22,6 +22,9 @@ type uploads struct {
 
 // StartUpload makes a new, empty upload and opens it.
 func (r Repository) StartUpload() (*Upload, error) {
+	if r.store.uploadsTo == nil {
+		return nil, ErrNoUploads
+	}
 	if err := r.store.roomForUpload(); err != nil {
 		return nil, err
 	}
