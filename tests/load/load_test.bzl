@@ -18,12 +18,4 @@ def _load_impl(ctx):
     contains(env, plan.basename, runfiles, "runfiles")
     return analysistest.end(env)
 
-_ATTRS = {"daemon": attr.string(mandatory = True)}
-
-load_test = analysistest.make(_load_impl, attrs = _ATTRS)
-
-load_under_podman_test = analysistest.make(
-    _load_impl,
-    attrs = _ATTRS,
-    config_settings = {str(Label("//img/settings:load_daemon")): "podman"},
-)
+load_test = analysistest.make(_load_impl, attrs = {"daemon": attr.string(mandatory = True)})
