@@ -22,6 +22,8 @@ type Plan struct {
 	// Strategy is where the bytes of layers come from.
 	Strategy string `json:"strategy,omitempty"`
 
+	// FurtherDigest names a digest, beside SHA-256, by which caches know blobs.
+	FurtherDigest string `json:"further_digest,omitempty"`
 	// AuthFile is what the setting docker_config_path says.
 	AuthFile string `json:"auth_file,omitempty"`
 	// RemoteCache, DiskCache and CredentialHelper are what the settings of these names say.

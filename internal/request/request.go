@@ -99,13 +99,22 @@ func (b *batch[R]) fill(lines *bufio.Scanner) bool {
 			b.err = lines.Err()
 			return false
 		}
-		var rec R
-		if b.err = strict(lines.Bytes(), &rec); b.err != nil {
+		n := len(b.records)
+		b.records = append(b.records, *new(R))
+		if b.err = decodeRecord(lines.Bytes(), &b.records[n]); b.err != nil {
+			b.records = b.records[:n]
 			return false
 		}
-		b.records = append(b.records, rec)
 	}
 	return true
+}
+
+func decodeRecord[R any](line []byte, to *R) error {
+	if r, ok := any(to).(plainRecord); ok && r.plain(line) {
+		return nil
+	}
+	*to = *new(R)
+	return strict(line, to)
 }
 
 // decodeHeader looks at the version before the rest, so that a request of another version is reported as that

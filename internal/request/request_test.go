@@ -71,3 +71,39 @@ func FuzzReadPlan(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPlainRecord compares the quick decoder with the one that knows all of JSON.
+func FuzzPlainRecord(f *testing.F) {
+	for _, line := range plainLines {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		var quick, strictly LayerRecord
+		if !quick.plain([]byte(line)) {
+			return
+		}
+		if err := strict([]byte(line), &strictly); err != nil || quick != strictly {
+			t.Errorf("%q is %+v, and should be %+v, %v", line, quick, strictly, err)
+		}
+	})
+}
+
+var plainLines = []string{
+	`{"type":"file","under":"/opt","path":"a","into":true,"from":"bazel-out/x/a b"}`, `{"into":true}`, `{"target":"","path":"a","path":"b"}`,
+}
+
+func TestPlainLinesAreDecodedQuickly(t *testing.T) {
+	for _, line := range plainLines {
+		if !new(LayerRecord).plain([]byte(line)) {
+			t.Errorf("%s is not", line)
+		}
+	}
+	for _, line := range []string{
+		``, `{`, `}`, `{}`, `{"type":"file"`, `{"type":"file",}`, `{"type":"file"}}`, `{"type":"file""path":"a"}`, `{"type":"a\"b"}`, `{"type": "a"}`, `{"into":false}`,
+		`{"into":trueish}`, `{"size":"1"}`, `{"Type":"file"}`, `{"type":"é"}`, `{"type":null}`,
+	} {
+		if new(LayerRecord).plain([]byte(line)) {
+			t.Errorf("%s is", line)
+		}
+	}
+}
