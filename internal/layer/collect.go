@@ -3,7 +3,6 @@ package layer
 import (
 	"context"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -25,6 +24,7 @@ type Contents struct {
 
 	entries []Entry
 	trees   []tree
+	files   lookup
 }
 
 // AddFile puts the file from at a path. When from is a directory, what is in it goes below the path.
@@ -36,17 +36,17 @@ func (c *Contents) AddFile(at, from string) error {
 	if text, ok := c.declaredLink(from); ok {
 		return c.add(Entry{Path: at, Kind: Symlink, Target: text, From: from})
 	}
-	info, err := os.Stat(from)
+	found, err := c.files.status(from)
 	if err != nil {
 		return fmt.Errorf("path /%s: %w", at, err)
 	}
 	switch {
-	case info.IsDir():
+	case found.mode.IsDir():
 		return c.addTree(at, from)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("path /%s: %w", at, notForLayers(from, info.Mode()))
+	case !found.mode.IsRegular():
+		return fmt.Errorf("path /%s: %w", at, notForLayers(from, found.mode))
 	}
-	return c.add(Entry{Path: at, Kind: File, From: from, Size: info.Size(), Digest: c.digest(from)})
+	return c.add(Entry{Path: at, Kind: File, From: from, Size: found.size, Digest: c.digest(from), file: found.file})
 }
 
 // digest is that of a file, if it is known.
@@ -70,7 +70,7 @@ func (c *Contents) inRoot(from string) string {
 // A declared symlink keeps its name whatever it leads to, since that need not be there.
 func (c *Contents) AddInto(dir, from string) error {
 	if _, ok := c.declaredLink(from); !ok {
-		if info, err := os.Stat(from); err == nil && info.IsDir() {
+		if found, err := c.files.status(from); err == nil && found.mode.IsDir() {
 			return c.AddFile(dir, from)
 		}
 	}
@@ -80,7 +80,7 @@ func (c *Contents) AddInto(dir, from string) error {
 // addTree adds what is in a directory. One that has nothing in it is an entry itself.
 func (c *Contents) addTree(at, from string) error {
 	first := len(c.entries)
-	err := walkTree(from, func(e Entry) error {
+	err := walkTree(from, &c.files, func(e Entry) error {
 		e.Digest = c.digest(from + "/" + e.Path)
 		e.Path = path.Join(at, e.Path)
 		return c.add(e)
@@ -120,6 +120,7 @@ func (c *Contents) add(e Entry) error {
 // Entries returns the contents in the order of the archive, each with its metadata. It reads files, which ctx ends, where only what is
 // in them can tell whether two are alike.
 func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
+	defer c.files.close()
 	entries, err := c.settleLinks()
 	if err != nil {
 		return nil, err

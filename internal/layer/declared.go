@@ -15,8 +15,8 @@ func (c *Contents) declaredLink(from string) (string, bool) {
 	if !strings.HasPrefix(c.inRoot(from), "bazel-out/") {
 		return "", false
 	}
-	text, err := os.Readlink(from)
-	if err != nil {
+	text, ok := c.files.link(from)
+	if !ok {
 		return "", false
 	}
 	text = filepath.ToSlash(text)
@@ -54,6 +54,7 @@ func (c *Contents) settleLinks() ([]Entry, error) {
 	}
 	inImage, given := c.paths(), c.inputs()
 	settled := Contents{Dir: c.Dir, Digests: c.Digests}
+	defer settled.files.close()
 	for _, e := range c.entries {
 		target := path.Join(path.Dir(filepath.ToSlash(e.From)), e.Target)
 		stays := !isDeclared(e) || path.IsAbs(e.Target) || inImage[path.Join(path.Dir(e.Path), e.Target)] || !given[target]

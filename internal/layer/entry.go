@@ -31,6 +31,8 @@ type Entry struct {
 	Digest string
 	// Target is the text of a Symlink, or the path that a Link is another name of.
 	Target string
+	// file is the one that From leads to, if that is known.
+	file fileID
 	// Major and Minor are a device's.
 	Major, Minor int64
 	Metadata

@@ -3,7 +3,6 @@ package layer
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -23,7 +22,7 @@ type loaded struct {
 	*Entry
 	number  int // among the entries
 	content []byte
-	hash    uint64 // of the content, if another entry may have the same
+	sum     sum // of the content, if another entry may have the same
 }
 
 // batch is a run of entries that is read together.
@@ -59,8 +58,10 @@ func readAhead(ctx context.Context, t *twins, each func(loaded) error) error {
 	})
 	for range readers {
 		g.Go(func() error {
+			var files lookup
+			defer files.close()
 			for b := range work {
-				b.err = b.read(t)
+				b.err = b.read(t, &files)
 				close(b.ready)
 			}
 			return nil
@@ -101,46 +102,39 @@ func (b *batch) take(t *twins, from int) int {
 
 func isSmall(e *Entry) bool { return e.Kind == File && e.Size > 0 && e.Size <= smallFile }
 
-func (b *batch) read(t *twins) error {
+func (b *batch) read(t *twins, files *lookup) error {
 	b.buffer = b.buffer[:0]
 	for i := range b.loaded {
-		if err := b.readOne(t, &b.loaded[i]); err != nil {
+		if err := b.readOne(t, files, &b.loaded[i]); err != nil {
 			return fmt.Errorf("path /%s: %w", b.loaded[i].Path, err)
 		}
 	}
 	return nil
 }
 
-func (b *batch) readOne(t *twins, l *loaded) (err error) {
+func (b *batch) readOne(t *twins, files *lookup, l *loaded) (err error) {
 	switch {
-	case l.Kind != File || l.Size == 0 || t.known(l.number):
+	case !hasContent(l.Entry) || t.isLink(l.number):
 		return nil
 	case l.Size > smallFile:
-		if t.mayRepeat(l.Entry) {
-			l.hash, err = t.sample(l.Entry)
+		if t.mayRepeat(l.number) {
+			err = t.sample(&l.sum, l.Entry, files)
 		}
 		return err
 	}
-	if l.content, err = b.readSmall(l.Entry); err == nil && t.mayRepeat(l.Entry) {
-		l.hash = t.hash(l.content)
+	l.content = b.room(int(l.Size))
+	if err = files.readAll(l.Entry, 0, l.content); err == nil && t.mayRepeat(l.number) {
+		t.sum(&l.sum, l.content)
 	}
 	return err
 }
 
-// readSmall reads an entry's content behind those that the buffer holds. A buffer that is full is left to them.
-func (b *batch) readSmall(e *Entry) ([]byte, error) {
-	n, size := len(b.buffer), int(e.Size)
-	if cap(b.buffer)-n < size {
-		b.buffer, n = make([]byte, 0, batchBytes+smallFile), 0
+// room is where n bytes go, behind those that the buffer holds. A buffer that is full is left to them.
+func (b *batch) room(n int) []byte {
+	have := len(b.buffer)
+	if cap(b.buffer)-have < n {
+		b.buffer, have = make([]byte, 0, batchBytes+smallFile), 0
 	}
-	to := b.buffer[n : n+size : n+size]
-	got, err := readFile(e.From, e.Offset, to)
-	if err != nil {
-		return nil, err
-	}
-	if got != size {
-		return nil, changed(e, io.ErrUnexpectedEOF)
-	}
-	b.buffer = b.buffer[:n+size]
-	return to, nil
+	b.buffer = b.buffer[:have+n]
+	return b.buffer[have : have+n : have+n]
 }

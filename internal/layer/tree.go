@@ -24,7 +24,7 @@ type tree struct {
 //
 // A symlink that leads to something in the same directory stays one, relative. All others are followed, but one that leads to
 // nothing and is absolute stays as it is: it is meant for the image.
-func walkTree(root string, add func(Entry) error) error {
+func walkTree(root string, files *lookup, add func(Entry) error) error {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func walkTree(root string, add func(Entry) error) error {
 	if real, err = filepath.Abs(real); err != nil {
 		return err
 	}
-	return walk{root: real, add: add}.directory("")
+	return walk{root: real, files: files, add: add}.directory("")
 }
 
 // origin is the directory that a sandbox's copy of it, which has a symlink for each file, was made from: each of them is absolute and
@@ -80,6 +80,7 @@ type walk struct {
 	root  string
 	at    string // where it is in the tree
 	links int    // how many symlinks led to it
+	files *lookup
 	add   func(Entry) error
 }
 
@@ -108,18 +109,18 @@ func (w walk) visit(name string, mode fs.FileMode) error {
 			return w.add(Entry{Path: path.Join(w.at, name), Kind: Symlink, Target: text})
 		}
 	}
-	info, err := os.Stat(file)
+	found, err := w.files.status(file)
 	switch {
 	case err != nil:
 		return fmt.Errorf("symlink in a directory that becomes part of a layer: %w", err)
-	case info.IsDir() && isLink:
+	case found.mode.IsDir() && isLink:
 		return w.follow(file, name)
-	case info.IsDir():
+	case found.mode.IsDir():
 		return w.directory(name)
-	case info.Mode().IsRegular():
-		return w.add(Entry{Path: path.Join(w.at, name), Kind: File, From: file, Size: info.Size()})
+	case found.mode.IsRegular():
+		return w.add(Entry{Path: path.Join(w.at, name), Kind: File, From: file, Size: found.size, file: found.file})
 	}
-	return notForLayers(file, info.Mode())
+	return notForLayers(file, found.mode)
 }
 
 func notForLayers(file string, mode fs.FileMode) error {
@@ -135,7 +136,7 @@ func (w walk) follow(file, name string) error {
 	if err != nil {
 		return err
 	}
-	return walk{root: root, at: path.Join(w.at, name), links: w.links + 1, add: w.add}.directory("")
+	return walk{root: root, at: path.Join(w.at, name), links: w.links + 1, files: w.files, add: w.add}.directory("")
 }
 
 // link returns the text of a symlink, and whether it stays one.

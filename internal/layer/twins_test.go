@@ -54,6 +54,9 @@ func TestTwins(t *testing.T) {
 			}
 		}
 	}
+	files := func(inodes ...uint64) func(int, *Entry) {
+		return func(i int, e *Entry) { e.file = fileID{1, inodes[i]} }
+	}
 	nothing := func(int, *Entry) {}
 	for name, row := range map[string]struct {
 		change   func(int, *Entry)
@@ -66,6 +69,10 @@ func TestTwins(t *testing.T) {
 		"other metadata is another file":        {func(i int, e *Entry) { e.UID = i / 2 }, [][]byte{small, small, small, small}, []string{"0", "1 0", "2", "3 2"}},
 		"other records are another file":        {func(i int, e *Entry) { e.PAXRecords = map[string]string{"A.a": fmt.Sprint(i % 2)} }, [][]byte{small, small, small}, []string{"0", "1", "2 0"}},
 		"known digests need no reading":         {gone(known("x", "y", "x"), 2), [][]byte{small, []byte("other"), small}, []string{"0", "1", "2 0"}},
+		"a file in two places is read once":     {gone(files(1, 2, 1), 2), [][]byte{small, []byte("other"), small}, []string{"0", "1", "2 0"}},
+		"a file that is a twin, in two places":  {gone(files(1, 2, 2), 2), [][]byte{small, small, small}, []string{"0", "1 0", "2 0"}},
+		"a file in two places, other metadata":  {func(i int, e *Entry) { files(1, 1)(i, e); e.GID = i }, [][]byte{small, small}, []string{"0", "1"}},
+		"parts of a file are not the file":      {func(i int, e *Entry) { e.file, e.Offset, e.Size = fileID{1, 1}, int64(i), 1 }, [][]byte{small, []byte("small")}, []string{"0", "1"}},
 		"a digest that is missing is no digest": {known("x", "", "z"), [][]byte{small, small, small}, []string{"0", "1 0", "2 0"}},
 		"known digests and other metadata":      {func(i int, e *Entry) { e.Digest, e.GID = "x", i }, [][]byte{small, small}, []string{"0", "1"}},
 		"digests count only for their own size": {known("x", "x"), [][]byte{small, []byte("longer")}, []string{"0", "1"}},

@@ -24,14 +24,19 @@ type archive struct {
 
 // writeEntries writes the archive, of whose entries the small ones are read ahead.
 func writeEntries(ctx context.Context, f *framer, entries []Entry, index indexer) ([]*Member, error) {
-	a := archive{framer: f, index: index, twins: newTwins(entries)}
+	t, err := newTwins(entries)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	a := archive{framer: f, index: index, twins: t}
 	if err := readAhead(ctx, a.twins, a.entry); err != nil {
 		return nil, err
 	}
 	if index != nil {
 		return a.members, f.cut()
 	}
-	_, err := f.Write(empty[:])
+	_, err = f.Write(empty[:])
 	return nil, err
 }
 
