@@ -92,6 +92,7 @@ func add(found map[string]*pkg, file string) error {
 // exceptions are the packages that are built on an adapter because their very promise is: a directory of blobs, or what another daemon keeps.
 var exceptions = map[string]string{
 	"internal/blob/daemon/docker": "internal/blob/daemon/containerd", // Docker may keep its images in one
+	"internal/inspect":            "internal/layer/estargz",          // what an index says of a layer is a format, for who writes and who reads it
 	"internal/layout":             "internal/blob/dir",               // an OCI layout is a directory of blobs with an index
 	"internal/registry/store":     "internal/blob/dir",               // a registry's durability is the directory's
 }

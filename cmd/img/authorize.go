@@ -20,13 +20,18 @@ type grant struct {
 	Error         string `json:"error,omitempty"`
 }
 
+func (f *originFlags) setAuthorize() *flag.FlagSet {
+	flags := newFlags("authorize")
+	f.add(flags)
+	return flags
+}
+
 // runAuthorize prints, for each registry, a line of JSON that lets another client pull. It holds secrets. A registry that lets nobody in is
 // not an error: another may.
 func runAuthorize(ctx context.Context, p process) error {
 	var f originFlags
-	flags := flag.NewFlagSet("img authorize", flag.ContinueOnError)
+	flags := f.setAuthorize()
 	flags.SetOutput(p.Stderr)
-	f.add(flags)
 	if err := flags.Parse(p.Args); err != nil {
 		return err
 	}

@@ -19,8 +19,20 @@ type deployFlags struct {
 
 func parseDeployFlags(p process, args []string) (deployFlags, error) {
 	var d deployFlags
-	f := flag.NewFlagSet(cmp.Or(p.Program, "img deploy"), flag.ContinueOnError)
+	f := d.set()
+	f.Init(cmp.Or(p.Program, f.Name()), flag.ContinueOnError)
 	f.SetOutput(p.Stderr)
+	if err := f.Parse(args); err != nil {
+		return d, err
+	}
+	if f.NArg() > 0 {
+		return d, fmt.Errorf("%q is not a flag: see --help", f.Arg(0))
+	}
+	return d, nil
+}
+
+func (d *deployFlags) set() *flag.FlagSet {
+	f := newFlags("deploy")
 	addTag := func(s string) error { d.tags = append(d.tags, s); return nil }
 	f.Func("tag", "set this `tag` too; may be repeated", addTag)
 	f.Func("t", "the same as --tag", addTag)
@@ -32,13 +44,7 @@ func parseDeployFlags(p process, args []string) (deployFlags, error) {
 	f.BoolVar(&d.quiet, "quiet", false, "no progress and no summary; errors are still said")
 	f.BoolVar(&d.dryRun, "dry-run", false, "ask what is there, say what would be moved, and change nothing")
 	f.StringVar(&d.resultFile, "result-file", "", "write what was done to this `file`, as JSON")
-	if err := f.Parse(args); err != nil {
-		return d, err
-	}
-	if f.NArg() > 0 {
-		return d, fmt.Errorf("%q is not a flag: see --help", f.Arg(0))
-	}
-	return d, nil
+	return f
 }
 
 func (d *deployFlags) setJobs(s string) (err error) {

@@ -33,33 +33,47 @@ type process struct {
 }
 
 type verb struct {
-	name, help string
-	run        func(context.Context, process) error
-	works      bool // as a persistent worker: reads Request, and paths as request.In has them
+	name, args, help string
+	run              func(context.Context, process) error
+	works            bool                 // as a persistent worker: reads Request, and paths as request.In has them
+	flags            func() *flag.FlagSet // for help and completion; nil when there are none
+	more             string               // for help
 }
 
+// verbs are those for people, and then those of Bazel's actions.
 func verbs() []verb {
 	return []verb{
-		{"layer", "make a layer: img layer @REQUEST", runLayer, true},
-		{"layer-from-tar", "make a layer of an archive: img layer-from-tar @REQUEST", runLayerFromTar, true},
-		{"manifest", "make the manifest of an image: img manifest @REQUEST", runManifest, true},
-		{"index", "make an index of manifests: img index @REQUEST", runIndex, true},
-		{"layout", "write an image as files: img layout @REQUEST", runLayout, false},
-		{"from-oci-layout", "take a layout of another tool apart: img from-oci-layout @REQUEST", runFromOCILayout, false},
-		{"plan", "plan a push: img plan @REQUEST", runPlan, true},
-		{"deploy", "carry out a plan: img deploy PLAN [FLAGS]", runDeploy, false},
-		{"pull", "copy an image's manifests, or blobs, into a directory: img pull --help", runPull, false},
-		{"blob", "pull one blob: img blob @REQUEST", runBlob, false},
-		{"authorize", "get what another client needs to pull: img authorize --help", runAuthorize, false},
+		{name: "inspect", args: "IMAGE", help: "say what is in an image, layer by layer", run: runInspect, flags: new(inspectFlags).set, more: helpOfInspect},
+		{name: "diff", args: "IMAGE IMAGE", help: "say how two images differ", run: runDiff, flags: new(diffFlags).set, more: helpOfDiff},
+		{name: "validate", args: "IMAGE", help: "check an image, to its last byte", run: runValidate, flags: new(imageFlags).setValidate, more: helpOfValidate},
+		{name: "deploy", args: "PLAN", help: "carry out a plan: push and load", run: runDeploy, flags: new(deployFlags).set, more: helpOfDeploy},
+		{name: "pull", help: "copy manifests, or blobs, into a directory", run: runPull, flags: new(pullFlags).set, more: helpOfPull},
+		{name: "authorize", help: "get what another client needs to pull", run: runAuthorize, flags: new(originFlags).setAuthorize, more: helpOfAuthorize},
+		{name: "completion", args: "SHELL", help: "make bash, zsh or fish complete what you type", run: runCompletion, more: helpOfCompletion},
+		{name: "help", args: "[VERB]", help: "say more about a verb", run: runHelp},
+
+		{name: "layer", args: aRequest, help: "make a layer", run: runLayer, works: true},
+		{name: "layer-from-tar", args: aRequest, help: "make a layer of an archive", run: runLayerFromTar, works: true},
+		{name: "manifest", args: aRequest, help: "make the manifest of an image", run: runManifest, works: true},
+		{name: "index", args: aRequest, help: "make an index of manifests", run: runIndex, works: true},
+		{name: "layout", args: aRequest, help: "write an image as files", run: runLayout},
+		{name: "from-oci-layout", args: aRequest, help: "take a layout of another tool apart", run: runFromOCILayout},
+		{name: "plan", args: aRequest, help: "plan a push", run: runPlan, works: true},
+		{name: "blob", args: aRequest, help: "pull one blob", run: runBlob},
 	}
 }
+
+// aRequest is the argument of the verbs of actions.
+const aRequest = "@REQUEST"
 
 func main() {
 	ctx := untilSignal()
 	p := process{Program: os.Args[0], Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
 	if err := run(ctx, p); err != nil && !errors.Is(err, flag.ErrHelp) {
-		complain(p.Stderr, err)
-		os.Exit(exitStatus(ctx))
+		if !errors.As(err, new(answer)) {
+			complain(p.Stderr, err)
+		}
+		os.Exit(statusOf(ctx, err))
 	}
 }
 
@@ -73,29 +87,19 @@ func run(ctx context.Context, p process) error {
 	}
 	name := p.Args[0]
 	p.Args = p.Args[1:]
-	for _, v := range verbs() {
-		if v.name != name {
-			continue
-		}
-		if !slices.Contains(p.Args, worker.Flag) {
-			return v.run(ctx, p)
-		}
-		if !v.works {
-			return fmt.Errorf("%s: cannot be a persistent worker: run it as a process for each request, without %s", v.name, worker.Flag)
-		}
-		return serve(ctx, p, v.run)
-	}
-	if name == "help" || name == "-h" || name == "--help" {
+	v, ok := verbNamed(name)
+	switch {
+	case name == "-h" || name == "--help" || name == "-help":
 		usage(p.Stdout)
 		return nil
+	case !ok:
+		return unknownVerb(name)
+	case asksForHelp(p.Args):
+		return v.explain(p.Stdout)
+	case !slices.Contains(p.Args, worker.Flag):
+		return v.run(ctx, p)
+	case !v.works:
+		return fmt.Errorf("%s: cannot be a persistent worker: run it as a process for each request, without %s", v.name, worker.Flag)
 	}
-	usage(p.Stderr)
-	return fmt.Errorf("%q is not a verb", name)
-}
-
-func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: img VERB …")
-	for _, v := range verbs() {
-		fmt.Fprintf(w, "  %-10s %s\n", v.name, v.help)
-	}
+	return serve(ctx, p, v.run)
 }

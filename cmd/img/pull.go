@@ -59,8 +59,19 @@ func (f pullFlags) references() []string {
 
 func parsePullFlags(p process) (pullFlags, error) {
 	var f pullFlags
-	flags := flag.NewFlagSet("img pull", flag.ContinueOnError)
+	flags := f.set()
 	flags.SetOutput(p.Stderr)
+	if err := flags.Parse(p.Args); err != nil {
+		return f, err
+	}
+	if f.repository == "" || f.out == "" || len(f.references())+len(f.blobs) == 0 {
+		return f, errors.New("pull: want --repository, --out, and --digest, --tag or --blob")
+	}
+	return f, nil
+}
+
+func (f *pullFlags) set() *flag.FlagSet {
+	flags := newFlags("pull")
 	f.add(flags)
 	flags.StringVar(&f.tag, "tag", "", "`tag` of a manifest or index to pull")
 	flags.Func("digest", "`digest` of a manifest or index to pull; it wins over --tag, and may be repeated", func(s string) error {
@@ -74,13 +85,7 @@ func parsePullFlags(p process) (pullFlags, error) {
 		return err
 	})
 	flags.StringVar(&f.out, "out", "", "`directory` to pull into")
-	if err := flags.Parse(p.Args); err != nil {
-		return f, err
-	}
-	if f.repository == "" || f.out == "" || len(f.references())+len(f.blobs) == 0 {
-		return f, errors.New("pull: want --repository, --out, and --digest, --tag or --blob")
-	}
-	return f, nil
+	return flags
 }
 
 func parseBlob(s string) (oci.Descriptor, error) {

@@ -94,13 +94,31 @@ func (l *Layout) Path(d oci.Descriptor) (string, bool) {
 
 // Open implements [blob.Source].
 func (l *Layout) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
-	if d.Digest == oci.DigestOf(l.body) {
-		return io.NopCloser(bytes.NewReader(l.body)), nil
-	}
-	if body, ok := l.made[d.Digest]; ok {
+	if body, ok := l.document(d); ok {
 		return io.NopCloser(bytes.NewReader(body)), nil
 	}
 	return l.Source.Open(ctx, d)
+}
+
+// OpenRange implements [blob.RangeOpener].
+func (l *Layout) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	body, ok := l.document(d)
+	switch {
+	case !ok:
+		return l.Source.(blob.RangeOpener).OpenRange(ctx, d, offset)
+	case offset < 0 || offset > int64(len(body)):
+		return nil, fmt.Errorf("layout %s: blob %s: offset %d is outside its %d bytes", l.name, d.Digest, offset, len(body))
+	}
+	return io.NopCloser(bytes.NewReader(body[offset:])), nil
+}
+
+// document is what the layout has in memory.
+func (l *Layout) document(d oci.Descriptor) ([]byte, bool) {
+	if d.Digest == oci.DigestOf(l.body) {
+		return l.body, true
+	}
+	body, ok := l.made[d.Digest]
+	return body, ok
 }
 
 // Root is the one image of the layout: what the entry of index.json refers to if there is one (names aside), and else

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+
+	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
+	"github.com/bazel-contrib/rules_img/internal/inspect"
+	"github.com/bazel-contrib/rules_img/internal/progress"
+)
+
+// inspectFlags are what a user says to `img inspect`.
+type inspectFlags struct {
+	imageFlags
+	shallow, all bool
+	depth        int
+}
+
+func (f *inspectFlags) set() *flag.FlagSet {
+	flags := newFlags("inspect")
+	f.imageFlags.add(flags)
+	flags.BoolVar(&f.shallow, "shallow", false, "manifests and configs only: no layer is read")
+	flags.BoolVar(&f.all, "all", false, "all of each tree and list, not only what is largest")
+	flags.IntVar(&f.depth, "depth", 3, "how many `levels` of directories are shown; 0 is all")
+	return flags
+}
+
+// runInspect says what is in an image.
+func runInspect(ctx context.Context, p process) error {
+	var f inspectFlags
+	names, err := parseNames(p, f.set(), 1)
+	if err != nil {
+		return err
+	}
+	im, err := f.open(ctx, wiring.OpenRegistries(p.Getenv, 0), names[0])
+	if err != nil {
+		return err
+	}
+	defer im.close()
+	r := &inspect.Reader{Source: im.source, Shallow: f.shallow}
+	report, err := r.Inspect(ctx, im.name, im.root)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(p.Stdout, report)
+	}
+	text := inspect.Text{Bytes: progress.Bytes, Depth: f.depth, Top: 8}
+	if f.all {
+		text.Depth, text.Top = 0, 0
+	}
+	return text.Report(p.Stdout, report)
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
