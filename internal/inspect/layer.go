@@ -272,7 +272,7 @@ func unpack(ctx context.Context, packed io.Reader, each func(File) error) (u unp
 		return u, err
 	}
 	if _, err := io.Copy(io.Discard, tee); err != nil {
-		return u, err
+		return u, fmt.Errorf("behind the archive's end: %w", err)
 	}
 	if _, err := io.Copy(io.Discard, buffered); err != nil {
 		return u, err

@@ -37,13 +37,13 @@ func (v *validator) blob(ctx context.Context, d oci.Descriptor, do func(io.Reade
 	defer r.Close()
 	err = do(r)
 	if _, rest := io.Copy(io.Discard, &cancelled{ctx, r}); rest != nil { // that the bytes are wrong is worse than what they say
-		err = rest
-	}
-	if err != nil {
-		return v.trouble(ctx, d.Digest, err)
+		return v.trouble(ctx, d.Digest, rest)
 	}
 	v.Blobs++
 	v.Bytes += d.Size
+	if err != nil {
+		v.wrong(d.Digest, "%v", err)
+	}
 	return nil
 }
 

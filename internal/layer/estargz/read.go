@@ -45,8 +45,8 @@ func Read(d oci.Descriptor, layer Ranges) iter.Seq2[Entry, error] {
 			defer r.Close()
 			err = entries(r, func(e Entry) bool { return yield(e, nil) })
 		}
-		if err != nil {
-			yield(Entry{}, fmt.Errorf("index of the layer %s: %w", d.Digest, err))
+		if err != nil { // which is of what was read, and no trouble with reading
+			yield(Entry{}, fmt.Errorf("index of the layer %s: %v", d.Digest, err))
 		}
 	}
 }
@@ -63,16 +63,23 @@ func index(d oci.Descriptor, layer Ranges) (opener, error) {
 	if want == "" {
 		return open, nil // zstd:chunked has another checksum, of what is compressed
 	}
+	got, err := digestOf(open)
+	if err != nil {
+		return nil, fmt.Errorf("is damaged: %v", err)
+	}
+	if string(got) != want {
+		return nil, fmt.Errorf("has the digest %s, and the annotation %s says %s", got, TOCDigest, want)
+	}
+	return open, nil
+}
+
+func digestOf(open opener) (oci.Digest, error) {
 	r, err := open()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer r.Close()
-	got, err := oci.ReadDigest(r)
-	if err == nil && string(got) != want {
-		err = fmt.Errorf("has the digest %s, and the annotation %s says %s", got, TOCDigest, want)
-	}
-	return open, err
+	return oci.ReadDigest(r)
 }
 
 func unchecked(d oci.Descriptor, layer Ranges) (opener, error) {
