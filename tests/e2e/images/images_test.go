@@ -3,8 +3,11 @@ package images_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,37 +77,40 @@ func TestTemplatesSeeSettingsBaseAndStatus(t *testing.T) {
 	parent := w.Build("//:parent", "--output_groups=digest")[0]
 	digest, err := os.ReadFile(parent)
 	bazeltest.Must(t, err)
-	if d := cmp.Diff(map[string]string{"Team": "a", "team": "a", "digest": string(digest), "version": "1.2.3"}, config.Config.Labels); d != "" {
+	if d := cmp.Diff(map[string]string{"Team": "a", "team": "a", "digest": string(digest), "version": "1.2.3", "built": "7", "features": "a+b", "layers": "0", "retries": "3"}, config.Config.Labels); d != "" {
 		t.Errorf("labels (-want +got):\n%s", d)
 	}
 
-	_, config = w.image("//:templates")
-	if config.Config.Labels["version"] != "unstamped" || config.Config.Env[1] != "MODE=release" {
+	_, config = w.image("//:templates", "--//:retries=5", "--//:features=c")
+	if config.Config.Labels["version"] != "unstamped" || config.Config.Labels["retries"] != "5" || config.Config.Labels["features"] != "c" || config.Config.Env[1] != "MODE=release" {
 		t.Errorf("without --stamp, config is %+v", config.Config)
 	}
 }
 
-func TestPushTemplates(t *testing.T) {
+func TestTemplatesOfPushesAndLoads(t *testing.T) {
 	w := newWorkspace(t)
-	var plan struct {
-		Operations []struct {
-			Registry string
-			Tags     []string
-		}
+	type operation struct {
+		Registry string
+		Tags     []string
 	}
-	read := func(flags ...string) {
-		b, err := os.ReadFile(w.Build(append([]string{"//:push", "--output_groups=deploy_manifest"}, flags...)...)[0])
+	check := func(want []operation, flags ...string) {
+		t.Helper()
+		var plan struct{ Operations []operation }
+		b, err := os.ReadFile(w.Build(append([]string{"//:deploy", "--output_groups=deploy_manifest"}, flags...)...)[0])
 		bazeltest.Must(t, err)
 		bazeltest.Must(t, json.Unmarshal(b, &plan))
+		if d := cmp.Diff(want, plan.Operations); d != "" {
+			t.Errorf("operations (-want +got):\n%s", d)
+		}
 	}
-	read("--//:channel=nightly")
-	if d := cmp.Diff([]string{"nightly", "from-file"}, plan.Operations[0].Tags); d != "" || plan.Operations[0].Registry != "nightly.registry.example" {
-		t.Errorf("plan is %+v, tags (-want +got):\n%s", plan, d)
-	}
-	read("--stamp", "--workspace_status_command="+filepath.Join(w.Dir, "status.sh"))
-	if d := cmp.Diff([]string{"beta", "v1.2.3", "from-file"}, plan.Operations[0].Tags); d != "" {
-		t.Errorf("tags (-want +got):\n%s", d)
-	}
+	check([]operation{
+		{"nightly.registry.example", []string{"nightly", "from-file"}},
+		{"", []string{"nightly/arm64:dev"}},
+	}, "--//:channel=nightly")
+	check([]operation{
+		{"beta.registry.example", []string{"beta", "v1.2.3", "from-file"}},
+		{"", []string{"beta/arm64:1.2.3"}},
+	}, "--stamp", "--workspace_status_command="+filepath.Join(w.Dir, "status.sh"))
 }
 
 func TestAStampThatChangesRebuildsNoLayer(t *testing.T) {
@@ -122,9 +128,24 @@ func TestAStampThatChangesRebuildsNoLayer(t *testing.T) {
 		t.Errorf("the new version ran %v: want no layer", run)
 	}
 	w.Bazel("build", "//:push_plain", "--output_groups=+deploy_manifest")
-	run = w.executed("//:push_plain", "--output_groups=+deploy_manifest", "--//:channel="+time.Now().Format("v150405"))
+	w.wantOnlyPlan("//:push_plain", "--//:channel="+time.Now().Format("v150405"))
+}
+
+// TestAStampThatChangesATagRebuildsNoManifest has a version that was never there.
+func TestAStampThatChangesATagRebuildsNoManifest(t *testing.T) {
+	w := newWorkspace(t)
+	flags := []string{"--stamp", "--workspace_status_command=" + filepath.Join(w.Dir, "status.sh")}
+	w.Bazel("build", append(flags, "//:push_stamped", "--output_groups=+deploy_manifest")...)
+	w.WriteFile("status.txt", "STABLE_VERSION "+time.Now().Format("150405")+"\n")
+	w.wantOnlyPlan("//:push_stamped", flags...)
+}
+
+// wantOnlyPlan builds a push of which the plan alone is not there.
+func (w workspace) wantOnlyPlan(target string, flags ...string) {
+	w.t.Helper()
+	run := w.executed(append(flags, target, "--output_groups=+deploy_manifest")...)
 	if run["ImgPlan"] != 1 || run["ImgLayer"]+run["ImgManifest"] > 0 {
-		t.Errorf("a tag that changed ran %v: want the plan alone", run)
+		w.t.Errorf("a tag that changed ran %v: want the plan alone", run)
 	}
 }
 
@@ -142,11 +163,22 @@ func TestALayerForEveryPlatformIsMadeOnce(t *testing.T) {
 
 func TestAnUnknownKeyIsAnErrorOfTheBuild(t *testing.T) {
 	w := newWorkspace(t)
-	said := w.Fails("build", "//:unknown_key")
-	for _, want := range []string{"//:unknown_key", "env VERSION", "there is no key STABLE_VERSION: there is channel", "Bazel's --stamp is not set"} {
-		if !strings.Contains(said, want) {
-			t.Errorf("the error does not say %q:\n%s", want, said)
+	attributes := map[string]string{
+		"//:unknown_annotations": "annotations VERSION", "//:unknown_env": "env VERSION", "//:unknown_labels": "labels VERSION",
+		"//:unknown_of_index": "annotations VERSION", "//:unknown_of_load": "tag",
+		"//:unknown_registry": "registry", "//:unknown_repository": "repository", "//:unknown_tag": "tag",
+	}
+	said := w.Fails("build", slices.Concat([]string{"--keep_going"}, slices.Collect(maps.Keys(attributes)))...)
+	for target, attribute := range attributes {
+		want := regexp.MustCompile(regexp.QuoteMeta(target) + ": " + attribute + ": \".*{{\\.STABLE_VERSION}}\": there is no key STABLE_VERSION: " +
+			"there is (base, )?channel; Bazel's --stamp is not set")
+		if !want.MatchString(said) {
+			t.Errorf("the error of %s does not match %s:\n%s", target, want, said)
 		}
+	}
+	said = w.Fails("build", "//:unknown_env", "--stamp")
+	if !strings.Contains(said, "there is no key STABLE_VERSION: there is BUILD_") || strings.Contains(said, "--stamp is not set") {
+		t.Errorf("with --stamp, the error is:\n%s", said)
 	}
 }
 

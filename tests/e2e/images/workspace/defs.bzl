@@ -1,7 +1,9 @@
 """A rule that is image_manifest with defaults and attributes of its own."""
 
-load("@rules_img//img:image.bzl", "image_manifest")
+load("@rules_img//img:image.bzl", "image_index", "image_manifest")
+load("@rules_img//img:load.bzl", "image_load")
 load("@rules_img//img:providers.bzl", "ImageManifestInfo")
+load("@rules_img//img:push.bzl", "image_push")
 
 TeamInfo = provider(doc = "Who owns an image.", fields = {"team": "(str) the team"})
 
@@ -21,3 +23,20 @@ company_image = rule(
     parent = image_manifest,
     provides = [ImageManifestInfo, TeamInfo],
 )
+
+_UNKNOWN = "{{.STABLE_VERSION}}"
+
+def unknown_keys(build_settings, image):
+    """Declares targets, each with a key in one attribute that is not there.
+
+    Args:
+      build_settings: (dict) what is there.
+      image: (str) label of an image.
+    """
+    kwargs = dict(build_settings = build_settings, tags = ["manual"])
+    for attribute in ["annotations", "env", "labels"]:
+        image_manifest(name = "unknown_" + attribute, **(kwargs | {attribute: {"VERSION": _UNKNOWN}}))
+    image_index(name = "unknown_of_index", annotations = {"VERSION": _UNKNOWN}, manifests = [image], **kwargs)
+    for attribute in ["registry", "repository", "tag"]:
+        image_push(name = "unknown_" + attribute, image = image, **(kwargs | {"repository": "app"} | {attribute: _UNKNOWN}))
+    image_load(name = "unknown_of_load", image = image, tag = "app:" + _UNKNOWN, **kwargs)
