@@ -104,6 +104,8 @@ func mayImport(from, to string) bool {
 		return true
 	case strings.HasPrefix(from, "cmd/") && strings.HasPrefix(to, "cmd/internal/"):
 		return true
+	case strings.HasPrefix(to, "proto/"):
+		return !strings.HasPrefix(from, "internal/blob") && from != "internal/oci"
 	case !strings.HasPrefix(to, "internal/"):
 		return false // neither a command nor a tool is for others
 	case strings.HasPrefix(from, "cmd/"):

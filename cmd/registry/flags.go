@@ -18,8 +18,8 @@ import (
 type options struct {
 	front.Options
 
-	blobStore   string
 	dir         string
+	stores      storeOptions
 	issueTokens bool
 	tokenRealm  string
 
@@ -27,6 +27,12 @@ type options struct {
 	maxUploads           int
 	uploadAge            time.Duration
 	stall, grace         time.Duration
+	collectGrace         time.Duration
+	collectInterval      time.Duration
+	blobCache            bool
+	grpcPort             int
+	metricsAddress       string
+	metricsPort          int
 	quiet                bool
 }
 
@@ -37,14 +43,20 @@ func parseFlags(p process) (options, error) {
 	o.Add(flags, 8080)
 	flags.BoolVar(&o.issueTokens, "issue-tokens", false, "tell clients to get a bearer token at /token, with their name and password, and to use that")
 	flags.StringVar(&o.tokenRealm, "token-realm", "", "`URL` of /token as clients see it, when another server is between")
-	flags.StringVar(&o.blobStore, "blob-store", "dir", "where blobs are kept; so far only `dir`")
-	flags.StringVar(&o.dir, "dir", "", "`directory` that keeps everything")
+	flags.StringVar(&o.dir, "dir", "", "`directory` that keeps manifests and tags, and the blobs of the store dir")
+	o.stores.add(flags)
+	flags.BoolVar(&o.blobCache, "enable-blobcache", false, "let pushes say which blobs are in the stores already: what $IMG_BLOB_CACHE_ENDPOINT of img is about")
+	flags.IntVar(&o.grpcPort, "grpc-port", 8081, "`port` for that, at the same address; 0 is any that is free")
+	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1", "`address` for metrics, which everybody there may read")
+	flags.IntVar(&o.metricsPort, "metrics-port", -1, "`port` for metrics of Prometheus at /metrics; 0 is any that is free, and -1 none")
 	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB; at most 16MiB")
 	flags.Var(&o.maxBlob, "max-blob-size", "largest blob, in `bytes` or with KiB, MiB, GiB; 0 is no limit")
 	flags.IntVar(&o.maxUploads, "max-uploads", 1000, "`number` of uploads that may be unfinished; 0 is no limit")
 	flags.DurationVar(&o.uploadAge, "upload-age", 24*time.Hour, "`time` for which an unfinished upload is kept after its last byte; 0 is for ever")
 	flags.DurationVar(&o.stall, "stall-timeout", time.Minute, "`time` for which a client may stand still")
 	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which requests may go on after a signal to stop")
+	flags.DurationVar(&o.collectInterval, "collect-interval", time.Hour, "`time` between two looks for blobs that nothing refers to")
+	flags.DurationVar(&o.collectGrace, "collect-grace", 24*time.Hour, "`time` for which a blob stays that no manifest refers to, after somebody last asked for it; 0 is for ever")
 	flags.BoolVar(&o.quiet, "quiet", false, "log errors only, and not every request")
 	if err := flags.Parse(p.Args); err != nil {
 		return o, err
@@ -56,8 +68,6 @@ func (o options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("%q: want flags only", rest)
-	case o.blobStore != "dir":
-		return fmt.Errorf("--blob-store=%s: there is only dir so far", o.blobStore)
 	case o.dir == "":
 		return errors.New("want --dir DIRECTORY, which keeps everything")
 	case o.maxManifest < 1 || o.maxManifest > oci.MaxManifestSize:
@@ -68,6 +78,13 @@ func (o options) check(rest []string) error {
 		return errors.New("--issue-tokens and --token-realm: want --htpasswd or --token-file too, for who may have one")
 	case o.tokenRealm != "" && !o.issueTokens:
 		return errors.New("--token-realm: want --issue-tokens too")
+	case o.collectGrace < 0 || o.collectInterval <= 0:
+		return errors.New("--collect-grace and --collect-interval: want no negative times, and some time between two looks")
+	case o.grpcPort < 0 || o.grpcPort > 65535 || o.metricsPort < -1 || o.metricsPort > 65535:
+		return fmt.Errorf("--grpc-port=%d, --metrics-port=%d: one of them is no port", o.grpcPort, o.metricsPort)
+	}
+	if err := o.stores.check(); err != nil {
+		return err
 	}
 	return o.Check()
 }

@@ -8,19 +8,24 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/registry/auth"
 )
 
-// handler serves with whom the flags let in.
-func (o options) handler(options registry.Options) (http.Handler, error) {
+// gate lets in whom the flags let in; it is nil when everybody may come in.
+func (o options) gate() (*auth.Gate, error) {
 	gate, err := o.Gate()
-	if err != nil {
+	if err != nil || gate == nil {
 		return nil, err
-	}
-	if gate == nil {
-		return registry.New(options), nil
 	}
 	gate.Realm = o.tokenRealm
 	if o.issueTokens {
 		gate.Issuer = auth.NewIssuer(time.Now)
 	}
+	return gate, nil
+}
+
+// guarded serves with whom the gate lets in.
+func guarded(options registry.Options, gate *auth.Gate) http.Handler {
+	if gate == nil {
+		return registry.New(options)
+	}
 	options.Gate = gate
-	return gate.With(registry.New(options)), nil
+	return gate.With(registry.New(options))
 }

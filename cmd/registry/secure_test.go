@@ -151,7 +151,7 @@ func TestTheWorldMayOnlyComeInSafely(t *testing.T) {
 		"--address ::1":                           true,
 		"--address localhost":                     true,
 	} {
-		_, err := parseFlags(process{strings.Fields("--dir x --address 0.0.0.0 " + args), io.Discard, io.Discard})
+		_, err := parseFlags(process{strings.Fields("--dir x --address 0.0.0.0 " + args), io.Discard, io.Discard, os.Getenv})
 		if (err == nil) != safe {
 			t.Errorf("%q: %v", args, err)
 		}

@@ -2,24 +2,30 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/bazel-contrib/rules_img/internal/registry"
+	"github.com/bazel-contrib/rules_img/internal/registry/auth"
+	"github.com/bazel-contrib/rules_img/internal/registry/commit"
+	"github.com/bazel-contrib/rules_img/internal/registry/metrics"
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
 )
 
-// sweepEvery is how often the store is swept.
+// sweepEvery is how often the store is swept of what dead processes left.
 const sweepEvery = 10 * time.Minute
 
-// run serves until ctx ends. The first line on stdout is the address, once somebody may connect.
+// run serves until ctx ends. The first line on stdout is the address, once somebody may connect; further ones are those of other services.
 func run(ctx context.Context, p process) error {
 	o, err := parseFlags(p)
 	if errors.Is(err, flag.ErrHelp) {
@@ -28,40 +34,85 @@ func run(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: o.level()}))
-	s, err := store.Open(o.dir, store.Limits{BlobSize: int64(o.maxBlob), Uploads: o.maxUploads, UploadAge: o.uploadAge})
+	s := &servers{options: o, log: slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: o.level()}))}
+	if err := s.open(ctx, p); err != nil {
+		return err
+	}
+	addresses, err := s.listen()
 	if err != nil {
 		return err
 	}
-	server, err := o.server(s, log)
-	if err != nil {
-		return err
-	}
-	listener, err := o.Listen()
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(p.Stdout, listener.Addr())
-	return o.serve(ctx, server, listener, s, log)
+	fmt.Fprint(p.Stdout, addresses)
+	return s.serve(ctx)
 }
 
-func (o options) server(s *store.Store, log *slog.Logger) (*http.Server, error) {
-	handler, err := o.handler(registry.Options{Store: s, ManifestSize: int64(o.maxManifest), Stall: o.stall, Log: log})
+// servers are what this process serves.
+type servers struct {
+	options
+	log      *slog.Logger
+	store    *store.Store
+	counters metrics.Counters
+	registry *http.Server
+	commits  *grpc.Server // nil if there is none
+
+	listeners struct{ registry, commits, metrics net.Listener }
+}
+
+func (s *servers) open(ctx context.Context, p process) (err error) {
+	places, err := s.stores.places(ctx, p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	secure, err := o.TLS()
+	limits := store.Limits{BlobSize: int64(s.maxBlob), Uploads: s.maxUploads, UploadAge: s.uploadAge, Grace: s.collectGrace}
+	if s.store, err = store.Open(s.dir, limits, places...); err != nil {
+		return err
+	}
+	s.store.Asked = func(place string, found bool) {
+		s.counters.Add("registry_store_asked_total", 1, "store", place, "found", strconv.FormatBool(found))
+	}
+	gate, err := s.gate()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	secure, err := s.TLS()
+	if err != nil {
+		return err
+	}
+	s.registry = s.httpServer(guarded(registry.Options{
+		Store: s.store, ManifestSize: int64(s.maxManifest), Stall: s.stall, Log: s.log, Answered: s.count,
+	}, gate))
+	s.registry.TLSConfig = secure
+	if s.blobCache {
+		s.commits = commit.New(s.commitOptions(gate, secure))
+	}
+	return nil
+}
+
+func (s *servers) commitOptions(gate *auth.Gate, secure *tls.Config) commit.Options {
+	o := commit.Options{Store: s.store, TLS: secure, Log: s.log, Count: func(present, missing int) {
+		s.counters.Add("registry_commit_blobs_total", float64(present), "found", "true")
+		s.counters.Add("registry_commit_blobs_total", float64(missing), "found", "false")
+	}}
+	if gate != nil { // a nil pointer in an interface is not nil
+		o.Gate = gate
+	}
+	return o
+}
+
+func (s *servers) count(method string, status int, written int64, took time.Duration) {
+	s.counters.Add("registry_requests_total", 1, "method", method, "status", strconv.Itoa(status))
+	s.counters.Add("registry_request_seconds_total", took.Seconds(), "method", method)
+	s.counters.Add("registry_response_bytes_total", float64(written))
+}
+
+func (s *servers) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
-		TLSConfig:         secure,
-		ReadHeaderTimeout: min(o.stall, 10*time.Second),
+		ReadHeaderTimeout: min(s.stall, 10*time.Second),
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}, nil
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
 }
 
 func (o options) level() slog.Level {
@@ -71,8 +122,43 @@ func (o options) level() slog.Level {
 	return slog.LevelInfo
 }
 
-func (o options) serve(ctx context.Context, server *http.Server, listener net.Listener, s *store.Store, log *slog.Logger) error {
+// listen opens all ports, and returns their addresses, one a line.
+func (s *servers) listen() (addresses string, err error) {
+	if s.listeners.registry, err = s.Listen(); err != nil {
+		return "", err
+	}
+	addresses = fmt.Sprintln(s.listeners.registry.Addr())
+	if s.commits != nil {
+		if s.listeners.commits, err = s.ListenOn(s.grpcPort); err != nil {
+			return "", fmt.Errorf("--grpc-port: %w", err)
+		}
+		addresses += fmt.Sprintln("blobcache", s.listeners.commits.Addr())
+	}
+	if s.metricsPort >= 0 {
+		if s.listeners.metrics, err = net.Listen("tcp", net.JoinHostPort(s.metricsAddress, strconv.Itoa(s.metricsPort))); err != nil {
+			return "", fmt.Errorf("--metrics-port: %w", err)
+		}
+		addresses += fmt.Sprintln("metrics", s.listeners.metrics.Addr())
+	}
+	return addresses, nil
+}
+
+func (s *servers) serve(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
+	s.serveHTTP(ctx, all, s.registry, s.listeners.registry)
+	if l := s.listeners.metrics; l != nil {
+		s.serveHTTP(ctx, all, s.httpServer(&s.counters), l)
+	}
+	if s.commits != nil {
+		all.Go(func() error { return s.commits.Serve(s.listeners.commits) })
+		all.Go(func() error { s.stopCommits(ctx); return nil })
+	}
+	all.Go(func() error { every(ctx, sweepEvery, s.sweep); return nil })
+	all.Go(func() error { every(ctx, s.collectInterval, s.collect); return nil })
+	return all.Wait()
+}
+
+func (s *servers) serveHTTP(ctx context.Context, all *errgroup.Group, server *http.Server, listener net.Listener) {
 	all.Go(func() error {
 		serve := server.Serve
 		if server.TLSConfig != nil {
@@ -83,17 +169,15 @@ func (o options) serve(ctx context.Context, server *http.Server, listener net.Li
 		}
 		return nil
 	})
-	all.Go(func() error { return o.stop(ctx, server, log) })
-	all.Go(func() error { sweep(ctx, s, log); return nil })
-	return all.Wait()
+	all.Go(func() error { return s.stop(ctx, server) })
 }
 
 // stop waits for ctx to end, then for the requests that are being answered, and then cuts those that are left: an upload that is
 // cut can be continued.
-func (o options) stop(ctx context.Context, server *http.Server, log *slog.Logger) error {
+func (s *servers) stop(ctx context.Context, server *http.Server) error {
 	<-ctx.Done()
-	log.Info("stopping")
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.grace)
+	s.log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	if server.Shutdown(grace) == nil {
 		return nil
@@ -101,22 +185,40 @@ func (o options) stop(ctx context.Context, server *http.Server, log *slog.Logger
 	return server.Close()
 }
 
-// sweep keeps the store clean, at once and then now and then.
-func sweep(ctx context.Context, s *store.Store, log *slog.Logger) {
-	ticker := time.NewTicker(sweepEvery)
+func (s *servers) stopCommits(ctx context.Context) {
+	<-ctx.Done()
+	cut := time.AfterFunc(s.grace, s.commits.Stop)
+	defer cut.Stop()
+	s.commits.GracefulStop()
+}
+
+// every does something at once, and then now and then.
+func every(ctx context.Context, interval time.Duration, do func(context.Context)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		if err := s.Sweep(time.Now()); err != nil {
-			log.Error("sweep", "error", err)
-		}
-		if removed, err := s.Collect(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			log.Error("collect", "error", err)
-		} else if removed.Blobs > 0 {
-			log.Info("collect", "blobs", removed.Blobs, "bytes", removed.Bytes)
-		}
+		do(ctx)
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
 		}
 	}
+}
+
+func (s *servers) sweep(context.Context) {
+	if err := s.store.Sweep(time.Now()); err != nil {
+		s.log.Error("sweep", "error", err)
+	}
+}
+
+func (s *servers) collect(ctx context.Context) {
+	removed, err := s.store.Collect(ctx, time.Now())
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("collect", "error", err)
+	}
+	if removed.Blobs > 0 {
+		s.log.Info("collect", "blobs", removed.Blobs, "bytes", removed.Bytes)
+	}
+	s.counters.Add("registry_collected_blobs_total", float64(removed.Blobs))
+	s.counters.Add("registry_collected_bytes_total", float64(removed.Bytes))
 }

@@ -18,11 +18,21 @@ import (
 
 func TestFlagsAreChecked(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                      "want --dir",
-		"--dir x --address 0.0.0.0":             "--insecure-listen",
-		"--dir x --address ::":                  "--insecure-listen",
-		"--dir x --address example.com":         "--insecure-listen",
-		"--dir x --blob-store s3":               "there is only dir so far",
+		"":                                          "want --dir",
+		"--dir x --address 0.0.0.0":                 "--insecure-listen",
+		"--dir x --address ::":                      "--insecure-listen",
+		"--dir x --address example.com":             "--insecure-listen",
+		"--dir x --blob-store tape":                 "want reapi, s3, upstream or dir",
+		"--dir x --blob-store reapi":                "want --reapi-endpoint",
+		"--dir x --blob-store s3":                   "want --s3-bucket",
+		"--dir x --blob-store upstream":             "want --upstream-url",
+		"--dir x --reapi-endpoint grpc://a:1":       "--blob-store reapi",
+		"--dir x --s3-bucket b":                     "--blob-store s3",
+		"--dir x --upstream-url https://a":          "--blob-store upstream",
+		"--dir x --collect-interval 0s":             "--collect-interval",
+		"--dir x --blob-store dir --blob-store dir": "is there twice",
+		"--dir x --blob-store upstream --upstream-url http://a.example": "want https://HOST",
+		"--dir x --blob-store reapi --reapi-endpoint ftp://a":           "grpc://HOST:PORT",
 		"--dir x --port 65536":                  "--port=65536",
 		"--dir x --max-manifest-size 17MiB":     "--max-manifest-size",
 		"--dir x --max-manifest-size 0":         "--max-manifest-size",
@@ -33,7 +43,7 @@ func TestFlagsAreChecked(t *testing.T) {
 		"--dir x --max-manifest-size -1":        "a number of bytes",
 		"--dir x --max-blob-size 9999999GiB999": "a number of bytes",
 	} {
-		_, err := parseFlags(process{strings.Fields(args), io.Discard, io.Discard})
+		_, err := parseFlags(process{strings.Fields(args), io.Discard, io.Discard, os.Getenv})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error is %v; want %q in it", args, err, want)
 		}
@@ -41,7 +51,7 @@ func TestFlagsAreChecked(t *testing.T) {
 }
 
 func TestSizesHaveUnits(t *testing.T) {
-	o, err := parseFlags(process{strings.Fields("--dir x --max-blob-size 3GiB --max-manifest-size 5"), io.Discard, io.Discard})
+	o, err := parseFlags(process{strings.Fields("--dir x --max-blob-size 3GiB --max-manifest-size 5"), io.Discard, io.Discard, os.Getenv})
 	if err != nil || o.maxBlob != 3<<30 || o.maxBlob.String() != "3GiB" || o.maxManifest != 5 {
 		t.Errorf("sizes are %d and %d, %v", o.maxBlob, o.maxManifest, err)
 	}

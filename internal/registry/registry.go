@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -24,6 +25,8 @@ type Options struct {
 	Stall time.Duration
 	// Gate says who may come in; nil lets everybody in.
 	Gate Gate
+	// Answered, if not nil, is told of each request after its answer. A method that no standard knows is "other".
+	Answered func(method string, status int, written int64, took time.Duration)
 	// Log gets a line for each request; nil is no log.
 	Log *slog.Logger
 }
@@ -106,6 +109,9 @@ type call struct {
 }
 
 func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err error) {
+	if s.Answered != nil {
+		s.Answered(knownMethod(r.Method), w.status, w.written, time.Since(started))
+	}
 	level, args := slog.LevelInfo, []any{"status", w.status, "bytes", w.written, "took", time.Since(started), "from", r.RemoteAddr}
 	if w.who != "" {
 		args = append(args, "user", w.who)
@@ -117,4 +123,12 @@ func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err erro
 		level = slog.LevelError
 	}
 	s.Log.Log(r.Context(), level, r.Method+" "+r.URL.RequestURI(), args...)
+}
+
+// knownMethod keeps what strangers call methods from becoming names that are remembered.
+func knownMethod(method string) string {
+	if slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete}, method) {
+		return method
+	}
+	return "other"
 }

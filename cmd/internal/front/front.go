@@ -61,8 +61,11 @@ func isLoopback(address string) bool {
 func (o Options) Authenticates() bool { return o.htpasswd != "" || o.tokenFile != "" }
 
 // Listen starts to listen.
-func (o Options) Listen() (net.Listener, error) {
-	return net.Listen("tcp", net.JoinHostPort(o.address, strconv.Itoa(o.port)))
+func (o Options) Listen() (net.Listener, error) { return o.ListenOn(o.port) }
+
+// ListenOn starts to listen on another port of the same address.
+func (o Options) ListenOn(port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort(o.address, strconv.Itoa(port)))
 }
 
 // Gate knows who may come in; it is nil when everybody may.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,17 +125,21 @@ func basic(e Endpoint) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(e.User.Username()+":"+password))
 }
 
-// missing asks in portions, since a request has a size limit too.
+// missing asks in portions, since a request has a size limit too, and about the digests of one function.
 func (c *grpcCache) missing(ctx context.Context, bs []named) ([]oci.Descriptor, error) {
 	var missing []oci.Descriptor
-	for len(bs) > 0 {
-		some := bs[:min(len(bs), 10_000)]
-		bs = bs[len(some):]
-		found, err := c.findMissing(ctx, some)
-		if err != nil {
-			return nil, err
+	of := map[repb.DigestFunction_Value][]named{}
+	for _, b := range bs {
+		of[b.key.Function] = append(of[b.key.Function], b)
+	}
+	for _, all := range of {
+		for some := range slices.Chunk(all, 10_000) {
+			found, err := c.findMissing(ctx, some)
+			if err != nil {
+				return nil, err
+			}
+			missing = append(missing, found...)
 		}
-		missing = append(missing, found...)
 	}
 	return missing, nil
 }
