@@ -1,4 +1,4 @@
-.PHONY: demo test fmt lint docs bench
+.PHONY: release demo test fmt lint docs bench
 
 # From nothing to an image in a running registry, checked by somebody else's client.
 demo:
@@ -21,3 +21,7 @@ docs:
 
 bench:
 	@go run ./bench/layer
+
+# Everything that a release is, into out/release/VERSION: docs/releasing.md.
+release:
+	@go run ./tools/release --version "$(VERSION)"
