@@ -26,6 +26,16 @@ func newFurtherDigest(function string) (furtherDigest, error) {
 	return furtherDigest{}, fmt.Errorf("further_digest: %q: want blake3", function)
 }
 
+// of is the digest of bytes at hand, as String has it.
+func (d furtherDigest) of(b []byte) string {
+	if d.hash == nil {
+		return ""
+	}
+	d.hash.Reset()
+	d.hash.Write(b)
+	return d.String()
+}
+
 // tee is a writer to w whose bytes are in the digest.
 func (d furtherDigest) tee(w io.Writer) io.Writer {
 	if d.hash == nil {

@@ -41,7 +41,7 @@ func runPlan(_ context.Context, p process) error {
 // planInput gathers the records of a request.
 type planInput struct {
 	templateInput
-	bodies map[oci.Digest][]byte // manifests and indexes
+	bodies map[oci.Digest][]byte // manifests, indexes and configs
 	blobs  []deploy.Blob
 	bases  []deploy.Base
 	merge  []deploy.Plan
@@ -91,7 +91,9 @@ func (in *planInput) config(r request.PlanRecord) error {
 	if err != nil {
 		return err
 	}
-	in.blobs = append(in.blobs, deploy.Blob{Descriptor: oci.Describe(oci.MediaTypeConfig, b), File: r.Runfile})
+	d := oci.Describe(oci.MediaTypeConfig, b)
+	in.bodies[d.Digest] = b
+	in.blobs = append(in.blobs, deploy.Blob{Descriptor: d, File: r.Runfile})
 	return nil
 }
 
@@ -134,6 +136,9 @@ func (in *planInput) plan(h request.Plan) (deploy.Plan, error) {
 	if err != nil {
 		return deploy.Plan{}, err
 	}
+	if err := in.addFurtherDigests(h.FurtherDigest); err != nil {
+		return deploy.Plan{}, err
+	}
 	plan := deploy.Plan{
 		Version: deploy.Version, Name: h.Name, Operations: []deploy.Operation{op},
 		Blobs: in.located(h.Workspace), Bases: in.bases,
@@ -170,6 +175,20 @@ func (in *planInput) operation(h request.Plan) (op deploy.Operation, err error) 
 		return op, err
 	}
 	return op, op.Check()
+}
+
+// addFurtherDigests names what is not a layer, too, as caches know it: a push that does not come from the files reads it there.
+func (in *planInput) addFurtherDigests(function string) error {
+	further, err := newFurtherDigest(function)
+	if err != nil {
+		return err
+	}
+	for i, b := range in.blobs {
+		if body, ok := in.bodies[b.Digest]; ok {
+			in.blobs[i].BLAKE3 = further.of(body)
+		}
+	}
+	return nil
 }
 
 // located makes runfiles of the blobs' places.

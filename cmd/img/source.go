@@ -19,7 +19,8 @@ func clientOf(p process) func() *remote.Client {
 // bases. What is read is verified, and counted by where it came from.
 func planSource(p process, plan deploy.Plan, files deploy.Files, from wiring.Registries, moved *blob.Counter) (blob.Source, error) {
 	all := []blob.Named{wiring.Counted(moved, "files", files)}
-	if plan.Uses("lazy") {
+	lazily := plan.Uses("lazy") || plan.Uses("bes")
+	if lazily {
 		lazy, err := lazySources(p, plan, from.Retry, moved)
 		if err != nil {
 			return nil, fmt.Errorf("plan of %s: %w", plan.Name, err)
@@ -31,7 +32,7 @@ func planSource(p process, plan deploy.Plan, files deploy.Files, from wiring.Reg
 		return nil, err
 	}
 	all = append(all, bases...)
-	if plan.Uses("lazy") {
+	if lazily {
 		return explained(p, plan, blob.Fallback(all...)), nil
 	}
 	return blob.Fallback(all...), nil

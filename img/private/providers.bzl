@@ -61,6 +61,8 @@ DeployInfo = provider(
 DeployFilesInfo = provider(
     doc = "The files that a deploy_manifest needs, by what they are for, so that multi_deploy can leave layers out.",
     fields = {
+        "bes": "(bool) whether a push is left to the build event service",
+        "event_files": "(depset of File) what that service needs and may not find in a cache: manifests, configs, indexes, and layers that are source files",
         "load_layers": "(runfiles) the other layers of what is loaded",
         "metadata": "(runfiles) manifests, configs and indexes, and layers that are source files, which no cache has",
         "push_layers": "(runfiles) the other layers of what is pushed",

@@ -44,14 +44,14 @@ def run_target(ctx, plan, files):
       files: (DeployFilesInfo) the blobs that the plan says are at hand.
 
     Returns:
-      DefaultInfo.
+      DefaultInfo. Its files are what a plain build tells the build event service of: the plan, where a push is left to that.
     """
     tool = ctx.attr.deploy_tool[0][DeployToolInfo].tool
     run = ctx.actions.declare_file(ctx.label.name + (".exe" if tool.extension == "exe" else ""))
     ctx.actions.symlink(output = run, target_file = tool, is_executable = True)
     return DefaultInfo(
         executable = run,
-        files = depset([run, plan]),
+        files = depset([run, plan], transitive = [files.event_files]) if files.bes else depset([run]),
         runfiles = ctx.runfiles(files = [plan]).merge_all([files.metadata, files.push_layers, files.load_layers]),
     )
 
@@ -76,13 +76,14 @@ def places_of(ctx, image, at_hand):
         layers = {f: "{}/layer-{}-{}".format(below, i, f.basename) for i, f in enumerate(layers)},
     )
 
-def deploy_files(ctx, kind, places):
+def deploy_files(ctx, kind, places, bes = False):
     """The blobs that the plan of one operation says are at hand.
 
     Args:
       ctx: the rule's context.
       kind: (str) push or load.
       places: what places_of() returned.
+      bes: (bool) whether it is left to the build event service.
 
     Returns:
       DeployFilesInfo.
@@ -91,6 +92,8 @@ def deploy_files(ctx, kind, places):
     layers = _runfiles(ctx, {file: place for file, place in places.layers.items() if not file.is_source})
     none = ctx.runfiles()
     return DeployFilesInfo(
+        bes = bes,
+        event_files = depset(places.metadata.keys() + sources.keys()),
         metadata = _runfiles(ctx, places.metadata | sources),
         push_layers = layers if kind == "push" else none,
         load_layers = layers if kind == "load" else none,

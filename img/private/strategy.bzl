@@ -13,6 +13,6 @@ def checked_strategy(ctx, attribute, strategy):
     Returns:
       The strategy.
     """
-    if strategy not in ["auto", "eager", "lazy"]:
-        fail("{}: {}: {} is not available in this version of rules_img: use eager or lazy".format(ctx.label, attribute, repr(strategy)))
+    if strategy not in ["auto", "eager", "lazy", "bes"]:
+        fail("{}: {}: {} is not available in this version of rules_img: use eager, lazy or bes".format(ctx.label, attribute, repr(strategy)))
     return strategy

@@ -111,8 +111,8 @@ func (p *push) open(opened map[string]Repository, tagged map[string]oci.Digest) 
 		return fmt.Errorf("push of %s: %w", op.Name, err)
 	}
 	p.result.Place = p.ref.Name()
-	if op.Strategy != "eager" && op.Strategy != "lazy" {
-		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager or lazy", p.ref.Name(), op.Strategy)
+	if !slices.Contains([]string{"eager", "lazy", "bes"}, op.Strategy) {
+		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager, lazy or bes", p.ref.Name(), op.Strategy)
 	}
 	for _, tag := range p.tags() {
 		if err := p.claimTag(tag, tagged); err != nil {

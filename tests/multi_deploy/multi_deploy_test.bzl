@@ -27,3 +27,12 @@ def _lazy_pushes_impl(ctx):
     return analysistest.end(env)
 
 lazy_pushes_test = analysistest.make(_lazy_pushes_impl)
+
+def _default_files_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    plan = [target.label.name + ".plan.json", "image.manifest.json", "image.config.json"] if ctx.attr.plan else []
+    asserts.equals(env, sorted([target.label.name] + plan), sorted(names(target[DefaultInfo].files)))
+    return analysistest.end(env)
+
+default_files_test = analysistest.make(_default_files_impl, attrs = {"plan": attr.bool()})

@@ -54,6 +54,14 @@ password_in_setting_test = analysistest.make(
 
 lazy_push_test = analysistest.make(_lazy_push_impl, attrs = {"has": attr.string_list(), "has_not": attr.string_list()})
 
+def _default_files_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    asserts.equals(env, sorted(ctx.attr.has + [target.label.name]), sorted(names(target[DefaultInfo].files)))
+    return analysistest.end(env)
+
+default_files_test = analysistest.make(_default_files_impl, attrs = {"has": attr.string_list()})
+
 def _auth_file_impl(ctx):
     env = analysistest.begin(ctx)
     header = json.decode([a for a in action(env, "ImgPlan").argv if a.startswith("{")][0])

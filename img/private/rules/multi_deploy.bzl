@@ -21,6 +21,8 @@ def _multi_deploy_impl(ctx):
     )
     of_each = [_files_of(t, none = ctx.runfiles()) for t in ctx.attr.operations]
     files = DeployFilesInfo(
+        bes = ctx.attr.push_strategy == "bes" or ctx.attr.push_strategy == "auto" and any([f.bes for f in of_each]),
+        event_files = depset(transitive = [f.event_files for f in of_each]),
         metadata = ctx.runfiles().merge_all([f.metadata for f in of_each]),
         push_layers = ctx.runfiles().merge_all([f.push_layers for f in of_each] if _at_hand(ctx.attr.push_strategy) else []),
         load_layers = ctx.runfiles().merge_all([f.load_layers for f in of_each] if _at_hand(ctx.attr.load_strategy) else []),
@@ -36,7 +38,7 @@ def _files_of(target, none):
     """The files of an operation; of a rule that passes on DeployInfo alone, all that it runs with."""
     if DeployFilesInfo in target:
         return target[DeployFilesInfo]
-    return DeployFilesInfo(metadata = target[DefaultInfo].default_runfiles, push_layers = none, load_layers = none)
+    return DeployFilesInfo(bes = False, event_files = depset(), metadata = target[DefaultInfo].default_runfiles, push_layers = none, load_layers = none)
 
 def _at_hand(strategy):
     return strategy in ["auto", "eager"]

@@ -2,6 +2,7 @@
 
 load("//img/private:base.bzl", "pulls_of")
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
+load("//img/private:compression.bzl", "DIGEST_ATTRS", "further_digest")
 load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "auth_file", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
@@ -32,9 +33,10 @@ def _image_push_impl(ctx):
         tags = tags or None,
         strategy = strategy,
         auth_file = auth_file(ctx),
+        further_digest = further_digest(ctx),
         **caches(ctx, [strategy])
     )
-    files = deploy_files(ctx, "push", places)
+    files = deploy_files(ctx, "push", places, bes = strategy == "bes")
     return [
         run_target(ctx, plan, files),
         OutputGroupInfo(deploy_manifest = depset([plan])),
@@ -52,7 +54,7 @@ protocol is the OCI distribution specification's.
 
 Output group: `deploy_manifest` (the plan).
 """,
-    attrs = CACHE_ATTRS | TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
+    attrs = CACHE_ATTRS | DIGEST_ATTRS | TEMPLATE_ATTRS | TAG_ATTRS | RUN_ATTRS | {
         "image": attr.label(
             doc = "What to push.",
             mandatory = True,
@@ -68,7 +70,7 @@ Output group: `deploy_manifest` (the plan).
         "strategy": attr.string(
             default = "auto",
             values = ["auto", "eager", "lazy", "cas_registry", "bes"],
-            doc = "How the bytes get there. `auto` is the setting `push_strategy`.",
+            doc = "How the bytes get there: `eager`, from the build's outputs; `lazy`, from Bazel's caches; `bes`, by a build event service, as soon as a build has made the target. `auto` is the setting `push_strategy`.",
         ),
         "_strategy": setting("push_strategy"),
     },
