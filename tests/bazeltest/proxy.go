@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -12,6 +13,9 @@ import (
 type Proxy struct {
 	Address  string // host:port
 	down, up atomic.Int64
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool // of clients
 }
 
 // StartProxy starts a proxy in front of an address, for the length of the test.
@@ -20,7 +24,7 @@ func StartProxy(t testing.TB, address string) *Proxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	Must(t, err)
 	t.Cleanup(func() { l.Close() })
-	p := &Proxy{Address: l.Addr().String()}
+	p := &Proxy{Address: l.Addr().String(), conns: map[net.Conn]bool{}}
 	if _, host, ok := strings.Cut(address, "://"); ok {
 		address = host
 	}
@@ -37,6 +41,8 @@ func StartProxy(t testing.TB, address string) *Proxy {
 }
 
 func (p *Proxy) serve(client net.Conn, address string) {
+	p.note(client, true)
+	defer p.note(client, false)
 	defer client.Close()
 	server, err := net.Dial("tcp", address)
 	if err != nil {
@@ -48,6 +54,25 @@ func (p *Proxy) serve(client net.Conn, address string) {
 		server.Close()
 	}()
 	io.Copy(counting{client, &p.down}, server)
+}
+
+func (p *Proxy) note(client net.Conn, open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if open {
+		p.conns[client] = true
+	} else {
+		delete(p.conns, client)
+	}
+}
+
+// Cut breaks the connections that there are.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for client := range p.conns {
+		client.Close()
+	}
 }
 
 // Down returns how many bytes came from the server since the last call.

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/cmd/internal/front"
+)
+
+// options are what the command line says.
+type options struct {
+	front.Options
+
+	state            string
+	casEndpoint      string
+	credentialHelper string
+	commitMode       string
+	allowFiles       string
+	registries       places
+	jobs             int
+	keep             int
+	maxMessage       int
+	streamAge        time.Duration
+	grace            time.Duration
+	quiet            bool
+}
+
+// The ways to say that a build's pushes are done.
+const (
+	background = "background"
+	perStream  = "per-stream"
+)
+
+func parseFlags(p process) (options, error) {
+	o := options{Options: front.Options{Danger: "push with the credentials of this server"}}
+	flags := flag.NewFlagSet("bes", flag.ContinueOnError)
+	flags.SetOutput(p.Stderr)
+	o.Add(flags, 8985)
+	flags.StringVar(&o.state, "state", "", "`directory` that keeps what was accepted and is not pushed yet, and what became of the rest")
+	flags.StringVar(&o.casEndpoint, "cas-endpoint", "", "`endpoint` of Bazel's remote cache, as --remote_cache has it; plans and layers are read there, whatever it is called in events")
+	flags.StringVar(&o.credentialHelper, "credential-helper", "", "`program` for the credentials of the cache, as Bazel's --credential_helper has it")
+	flags.StringVar(&o.commitMode, "commit-mode", background, "`mode`: background, builds do not wait for their pushes; or per-stream, they do, and fail if a push does")
+	flags.StringVar(&o.allowFiles, "allow-files", "", "`directory` of this machine below which files that events name may be read, such as Bazel's output user root; without it, none")
+	flags.Var(&o.registries, "allow-registry", "push to, and read bases from, this `HOST[/PREFIX]` and no other; may be repeated (default: any)")
+	flags.IntVar(&o.jobs, "jobs", 16, "`number` of plans that are pushed at once")
+	flags.IntVar(&o.keep, "keep", 10_000, "`number` of plans to remember that were pushed, or were not")
+	flags.IntVar(&o.maxMessage, "max-message-size", 32<<20, "largest event, in `bytes`")
+	flags.DurationVar(&o.streamAge, "stream-age", 24*time.Hour, "`time` after which a build that broke off is forgotten")
+	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds may go on after a signal to stop")
+	flags.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only, and not every push")
+	if err := flags.Parse(p.Args); err != nil {
+		return o, err
+	}
+	return o, o.check(flags.Args())
+}
+
+func (o options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("%q: want flags only, or status before them", rest)
+	case o.state == "":
+		return errors.New("want --state DIRECTORY, which keeps what was accepted")
+	case o.casEndpoint == "" && o.allowFiles == "":
+		return errors.New("want --cas-endpoint, where images are read from: what builds have for --remote_cache")
+	case o.commitMode != background && o.commitMode != perStream:
+		return fmt.Errorf("--commit-mode=%s: want %s or %s", o.commitMode, background, perStream)
+	case o.allowFiles != "" && !filepath.IsAbs(o.allowFiles):
+		return fmt.Errorf("--allow-files=%s: want an absolute path", o.allowFiles)
+	case o.jobs < 1 || o.keep < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.grace < 0:
+		return errors.New("--jobs, --keep, --max-message-size, --stream-age and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
+	}
+	return o.Check()
+}
+
+// places are parts of registries: hosts, and repositories below a prefix.
+type places []string
+
+// String implements [flag.Value].
+func (p *places) String() string { return strings.Join(*p, " ") }
+
+// Set implements [flag.Value].
+func (p *places) Set(s string) error {
+	s = strings.TrimSuffix(s, "/")
+	if s == "" || strings.Contains(s, "://") {
+		return errors.New("want HOST, HOST:PORT or HOST/PREFIX")
+	}
+	*p = append(*p, s)
+	return nil
+}
+
+// has reports whether a repository, as registry/repository, is in one of the places. No places are everywhere.
+func (p places) has(repository string) bool {
+	for _, place := range p {
+		if repository == place || strings.HasPrefix(repository, place+"/") {
+			return true
+		}
+	}
+	return len(p) == 0
+}

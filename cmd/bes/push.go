@@ -1,0 +1,174 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
+	"github.com/bazel-contrib/rules_img/internal/bes"
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/cas"
+	"github.com/bazel-contrib/rules_img/internal/credential"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// retry goes on for some two minutes: nobody sits in front of this.
+var retry = blob.Retry{Attempts: 10, MaxWait: 30 * time.Second}
+
+// pusher carries out the plans of jobs.
+type pusher struct {
+	options
+	cache    *cas.Cache // may be nil
+	sessions sessions
+}
+
+func newPusher(p process, o options) (*pusher, error) {
+	out := &pusher{options: o, sessions: sessions{open: func() wiring.Registries {
+		r := wiring.OpenRegistries(p.Getenv, 0)
+		r.Retry = retry
+		return r
+	}}}
+	if o.casEndpoint == "" {
+		return out, nil
+	}
+	helpers, err := credential.Parse(o.credentialHelper, "")
+	if err != nil {
+		return nil, err
+	}
+	out.cache, err = cas.Open(o.casEndpoint, cas.Options{Credentials: helpers.Headers})
+	return out, err
+}
+
+func (p *pusher) close() {
+	if p.cache != nil {
+		p.cache.Close()
+	}
+}
+
+// Push implements [bes.Pusher].
+func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
+	plan, err := p.plan(ctx, j.Plan)
+	if errors.Is(err, errNoPlan) && !j.Asked {
+		return bes.Pushed{Notes: []string{j.Plan.Name + " " + err.Error()}}, nil
+	}
+	if err != nil {
+		return bes.Pushed{}, withHints(fmt.Errorf("plan %s: %w", j.Plan.Name, err))
+	}
+	ops, notes := pushes(plan, j.Asked)
+	if err := p.allowed(plan, ops); err != nil || len(ops) == 0 {
+		return bes.Pushed{Notes: notes}, err
+	}
+	s, done := p.sessions.of(j.Invocation)
+	defer done()
+	source, err := p.source(plan, j, s.registries)
+	if err != nil {
+		return bes.Pushed{Notes: notes}, err
+	}
+	results := s.push(ctx, ops, deploy.PushOptions{
+		Repository: s.registries.Sink, Source: source, Hint: s.registries.Client.Hint, Plan: plan, Manifests: source,
+	})
+	out := bes.Pushed{Notes: notes}
+	var failed []error
+	for _, r := range results {
+		out.Names = append(out.Names, r.Names...)
+		failed = append(failed, withHints(r.Err))
+	}
+	return out, errors.Join(failed...)
+}
+
+// pushes are the operations that this server carries out: all pushes of a plan that was asked for, and otherwise those that are left to it.
+func pushes(plan deploy.Plan, asked bool) (ops []deploy.Operation, notes []string) {
+	for _, op := range plan.Operations {
+		switch {
+		case op.Kind != deploy.KindPush:
+			notes = append(notes, fmt.Sprintf("%s: not done: a %s is for the machine that has the daemon", op.Name, op.Kind))
+		case asked || op.Strategy == "bes":
+			ops = append(ops, op)
+		default:
+			notes = append(notes, fmt.Sprintf("%s: not pushed: its strategy is %s", op.Name, op.Strategy))
+		}
+	}
+	return ops, notes
+}
+
+// allowed is an error for a plan that leads to registries that the operator does not want. A base there is not read; that is found out
+// when nobody else has its layers.
+func (p *pusher) allowed(plan deploy.Plan, ops []deploy.Operation) error {
+	for _, op := range ops {
+		ref, err := oci.NewReference(op.Registry, op.Repository)
+		if err != nil {
+			return fmt.Errorf("push of %s: %w", op.Name, err)
+		}
+		if !p.registries.has(ref.Name()) {
+			return fmt.Errorf("push of %s: this server does not push to %s, only to %s (--allow-registry)", op.Name, ref.Name(), &p.registries)
+		}
+	}
+	return nil
+}
+
+// source has every blob of a plan: on this machine, if that is allowed; in the cache; or in the registries of its bases.
+func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries) (blob.Source, error) {
+	moved := new(blob.Counter)
+	all := p.localSources(plan, j, moved)
+	if p.cache != nil {
+		all = append(all, wiring.Counted(moved, "remote cache", retry.Source(p.cache.Keyed(wiring.Keys(plan)))))
+	}
+	bases, err := from.Bases(p.allowedBases(plan), moved)
+	if err != nil {
+		return nil, err
+	}
+	return explained(plan, blob.Fallback(append(all, bases...)...)), nil
+}
+
+func (p *pusher) allowedBases(plan deploy.Plan) deploy.Plan {
+	out := deploy.Plan{Name: plan.Name}
+	for _, b := range plan.Bases {
+		allowed := deploy.Base{Repository: b.Repository, Digest: b.Digest}
+		for _, registry := range b.Registries {
+			if ref, err := oci.NewReference(registry, b.Repository); err == nil && p.registries.has(ref.Name()) {
+				allowed.Registries = append(allowed.Registries, registry)
+			}
+		}
+		out.Bases = append(out.Bases, allowed)
+	}
+	return out
+}
+
+// localSources are the runfiles of the plan's target, and the output tree that it is in, when the plan is a file of this machine.
+func (p *pusher) localSources(plan deploy.Plan, j bes.Job, moved *blob.Counter) []blob.Named {
+	u, err := url.Parse(j.Plan.URI)
+	if err != nil || u.Scheme != "file" || p.allowFiles == "" {
+		return nil
+	}
+	path := filepath.FromSlash(u.Path)
+	runfiles := strings.TrimSuffix(path, ".plan.json") + ".runfiles"
+	files := deploy.NewFiles(plan, func(name string) string { return filepath.Join(runfiles, filepath.Clean("/"+name)) })
+	all := []blob.Named{wiring.Counted(moved, "runfiles", files)}
+	if root, _, ok := strings.Cut(path, string(filepath.Separator)+"bazel-out"+string(filepath.Separator)); ok {
+		all = append(all, wiring.Counted(moved, "output tree", deploy.NewOutputs(plan, root)))
+	}
+	return all
+}
+
+// explained adds to the error for a blob that is nowhere what it is.
+func explained(plan deploy.Plan, s blob.Source) blob.Source {
+	called := map[oci.Digest]string{}
+	for _, b := range plan.Blobs {
+		called[b.Digest] = cmp.Or(b.Output, b.File)
+	}
+	return blob.SourceFunc(func(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+		r, err := s.Open(ctx, d)
+		if err != nil && ctx.Err() == nil {
+			return nil, &lackingError{fmt.Errorf("%s of %s: %w", cmp.Or(called[d.Digest], d.MediaType), plan.Name, err)}
+		}
+		return r, err
+	})
+}

@@ -1,0 +1,317 @@
+package bes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// jobVersion is the version of a job's file.
+const jobVersion = 1
+
+// QueueOptions are what a [Queue] needs.
+type QueueOptions struct {
+	// Dir has a file for each job. It is made if it is not there.
+	Dir    string
+	Pusher Pusher
+	// Jobs is how many plans are pushed at once.
+	Jobs int
+	// Keep is how many jobs are remembered that have ended, the latest. Those of the last hour are, however many.
+	Keep int
+	Log  *slog.Logger
+	Now  func() time.Time
+}
+
+// Queue has the plans that are to be pushed and those that were. It may be used concurrently.
+type Queue struct {
+	QueueOptions
+
+	mu      sync.Mutex
+	jobs    map[string]*Job // all that are remembered, by their IDs
+	waiting []*Job          // accepted and not begun, the first first
+	ended   []string        // IDs, in their order
+	change  chan struct{}   // closed, and replaced, when something changes
+}
+
+// OpenQueue reads what an earlier process left: what it had accepted and not ended is pushed again. A job that can't be read is lost, which
+// is logged, and its file left for somebody to look at.
+func OpenQueue(o QueueOptions) (*Queue, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	q := &Queue{QueueOptions: o, jobs: map[string]*Job{}, change: make(chan struct{})}
+	jobs, broken, err := ReadJobs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range broken {
+		o.Log.Error("lost", "error", err)
+	}
+	for _, j := range jobs {
+		q.jobs[j.ID] = &j
+		if j.State != Accepted {
+			q.ended = append(q.ended, j.ID)
+			continue
+		}
+		o.Log.Info("resumed", "target", j.Target, "invocation", j.Invocation, "job", j.ID)
+		q.waiting = append(q.waiting, &j)
+	}
+	slices.SortStableFunc(q.ended, func(a, b string) int { return q.jobs[a].Ended.Compare(q.jobs[b].Ended) })
+	return q, nil
+}
+
+// ReadJobs reads the jobs in a directory, in the order in which they were accepted, and the errors for those that can't be read. Another
+// process may be writing there.
+func ReadJobs(dir string) (jobs []Job, broken []error, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, path := range paths {
+		j, err := readJob(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			broken = append(broken, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		jobs = append(jobs, j)
+	}
+	slices.SortFunc(jobs, inOrder)
+	return jobs, broken, nil
+}
+
+// inOrder compares by the time of acceptance.
+func inOrder(a, b Job) int {
+	return cmp.Or(a.Accepted.Compare(b.Accepted), strings.Compare(a.ID, b.ID))
+}
+
+func readJob(path string) (j Job, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return j, err
+	}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return j, err
+	}
+	if j.Version != jobVersion || j.ID+".json" != filepath.Base(path) {
+		return j, fmt.Errorf("is no job of version %d", jobVersion)
+	}
+	return j, nil
+}
+
+// Add accepts a job. When it returns, the job survives the death of this process. One that is known, by its invocation and its plan, is not
+// accepted again.
+func (q *Queue) Add(j Job) error {
+	j.Version, j.ID, j.State, j.Accepted = jobVersion, j.id(), Accepted, q.Now().UTC()
+	if q.known(j.ID) {
+		return nil
+	}
+	if err := q.write(j); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.jobs[j.ID] != nil { // by another stream, meanwhile
+		return nil
+	}
+	q.jobs[j.ID] = &j
+	q.waiting = append(q.waiting, &j)
+	q.changed()
+	q.Log.Info("accepted", "target", j.Target, "invocation", j.Invocation, "job", j.ID)
+	return nil
+}
+
+// Lose remembers that a plan can't be pushed, and why.
+func (q *Queue) Lose(j Job, why error) error {
+	j.Version, j.ID, j.Accepted = jobVersion, j.id(), q.Now().UTC()
+	if q.known(j.ID) {
+		return nil
+	}
+	return q.end(j, Pushed{}, why)
+}
+
+func (q *Queue) known(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.jobs[id] != nil
+}
+
+// Run pushes what was accepted, the first first, until ctx ends. What is under way then is pushed again by the next process.
+func (q *Queue) Run(ctx context.Context) {
+	var all errgroup.Group
+	all.SetLimit(q.Jobs)
+	for {
+		j, ok := q.next(ctx)
+		if !ok {
+			break
+		}
+		all.Go(func() error { q.push(ctx, j); return nil })
+	}
+	all.Wait()
+}
+
+// next waits for a job. It is false when ctx ends.
+func (q *Queue) next(ctx context.Context) (Job, bool) {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		change := q.change
+		if len(q.waiting) > 0 {
+			j := *q.waiting[0]
+			q.waiting = q.waiting[1:]
+			q.mu.Unlock()
+			return j, true
+		}
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-change:
+		}
+	}
+	return Job{}, false
+}
+
+func (q *Queue) push(ctx context.Context, j Job) {
+	if ctx.Err() != nil {
+		return
+	}
+	pushed, err := q.Pusher.Push(ctx, j)
+	if err != nil && ctx.Err() != nil {
+		return
+	}
+	if err := q.end(j, pushed, err); err != nil {
+		q.Log.Error("what became of a push can't be written down: it will be pushed again after a restart", "job", j.ID, "error", err)
+	}
+}
+
+// end remembers what became of a job. That it has ended is true even if it can't be written.
+func (q *Queue) end(j Job, pushed Pushed, why error) error {
+	j.State, j.Names, j.Notes, j.Ended = Done, pushed.Names, pushed.Notes, q.Now().UTC()
+	j.Plan.Contents = nil
+	if why != nil {
+		j.State, j.Error = Failed, why.Error()
+	}
+	err := q.write(j)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs[j.ID] = &j
+	q.ended = append(q.ended, j.ID)
+	q.forget()
+	q.changed()
+	q.log(j)
+	return err
+}
+
+func (q *Queue) log(j Job) {
+	log := q.Log.With("target", j.Target, "invocation", j.Invocation, "job", j.ID)
+	for _, note := range j.Notes {
+		log.Info("note", "note", note)
+	}
+	switch {
+	case j.State == Failed:
+		log.Error("failed", "pushed", j.Names, "error", j.Error)
+	case len(j.Names) > 0:
+		log.Info("pushed", "names", j.Names)
+	default:
+		log.Info("nothing to push")
+	}
+}
+
+// forget drops the earliest of too many jobs that have ended.
+func (q *Queue) forget() {
+	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended) > time.Hour {
+		id := q.ended[0]
+		q.ended = q.ended[1:]
+		delete(q.jobs, id)
+		if err := os.Remove(q.path(id)); err != nil {
+			q.Log.Error("forget", "error", err)
+		}
+	}
+}
+
+// changed wakes who waits for a change.
+func (q *Queue) changed() {
+	close(q.change)
+	q.change = make(chan struct{})
+}
+
+// Ended waits until all jobs of an invocation have ended, and returns them.
+func (q *Queue) Ended(ctx context.Context, invocation string) ([]Job, error) {
+	for {
+		jobs, left, change := q.of(invocation)
+		if left == 0 {
+			return jobs, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-change:
+		}
+	}
+}
+
+// of returns the jobs of an invocation, how many of them have not ended, and what is closed when something changes.
+func (q *Queue) of(invocation string) (jobs []Job, left int, change chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, j := range q.jobs {
+		if j.Invocation != invocation {
+			continue
+		}
+		jobs = append(jobs, *j)
+		if j.State == Accepted {
+			left++
+		}
+	}
+	slices.SortFunc(jobs, inOrder)
+	return jobs, left, q.change
+}
+
+func (q *Queue) path(id string) string { return filepath.Join(q.Dir, id+".json") }
+
+// write writes a job's file beside its place, and renames it when it is on the disk.
+func (q *Queue) write(j Job) error {
+	b, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(q.Dir, ".new-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), q.path(j.ID))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return syncDir(q.Dir)
+}
+
+// syncDir makes a rename in dir durable. Windows has no such call, and needs none.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
