@@ -65,7 +65,7 @@ def _bad_lockfile_test_impl(ctx):
         (_ENTRY | {"sha256": ""}, "entry 2: sha256: unknown field: want version, integrity, os, cpu, url_templates, tool"),
         (_ENTRY | {"os": "macos"}, "entry 2: os: is \"macos\": want one of android, darwin, "),
         (_ENTRY | {"cpu": ["arm64"]}, "entry 2: cpu: is [\"arm64\"]: want one of 386, amd64, arm, arm64, "),
-        (_ENTRY | {"tool": "pull_tool"}, "entry 2: tool: is \"pull_tool\": want one of img, registry"),
+        (_ENTRY | {"tool": "pull_tool"}, "entry 2: tool: is \"pull_tool\": want one of img, registry, bes"),
         (_ENTRY | {"version": ""}, "entry 2: version: is \"\": want a version"),
         (_ENTRY | {"integrity": "0a" * 32}, "entry 2: integrity: is \"0a0a"),
         (_ENTRY | {"integrity": "sha256-" + "A" * 64}, "want sha256-, sha384- or sha512- and a digest in base64"),

@@ -8,7 +8,7 @@ load("//img/private:platforms.bzl", "CPU", "OS")
 visibility(["//img/private/repo", "//tests/..."])
 
 # What a lockfile may name; the first, when it names none.
-TOOLS = ["img", "registry"]
+TOOLS = ["img", "registry", "bes"]
 
 # Hash functions of an integrity → how many characters of base64 their digests have.
 _HASHES = {"sha256": 44, "sha384": 64, "sha512": 88}

@@ -8,7 +8,7 @@ rebuild cheap, and the repository watches the sources: an edit shows in the next
 
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
 load("//img/private:platforms.bzl", "CPU", "OS")
-load("//img/private/repo:lockfile.bzl", "extension", "parse_lockfile", "platform_of", "tool_of", "urls_of")
+load("//img/private/repo:lockfile.bzl", "TOOLS", "extension", "parse_lockfile", "platform_of", "tool_of", "urls_of")
 
 visibility("//img")
 
@@ -186,37 +186,57 @@ _toolchains = repository_rule(
     },
 )
 
-def _registry_impl(rctx):
-    choices = {
-        "rules_img_registry_%s_%s" % p: (OS[p[0]], CPU[p[1]], "registry" + extension(p[0]))
-        for p in _PLATFORMS
-    }
+def _server_impl(rctx):
+    name = rctx.attr.tool
     parts = ["package(default_visibility = [\"//visibility:public\"])\n"]
-    for repo, (os, cpu, _) in choices.items():
-        parts.append("config_setting(name = \"{}\", constraint_values = [\"@platforms//os:{}\", \"@platforms//cpu:{}\"])\n".format(repo, os, cpu))
-    branches = ["        \":{r}\": \"@{r}//:{b}\",\n".format(r = r, b = b) for r, (_, _, b) in choices.items()]
-    parts.append("alias(\n    name = \"registry\",\n    actual = select({\n" + "".join(branches) + "    }),\n)\n")
+    branches = []
+    for goos, goarch in _PLATFORMS:
+        p = goos + "_" + goarch
+        parts.append(_SETTING.format(p = p, os = OS[goos], cpu = CPU[goarch]))
+        branches.append(_BRANCH.format(p = p, repo = _repository(name, p), binary = name + extension(goos)))
+    parts.append(_ALIAS.format(name = name, branches = "".join(branches)))
     rctx.file("BUILD.bazel", "\n".join(parts))
 
-_registry = repository_rule(
-    implementation = _registry_impl,
-    doc = "The registry server, for the platform that is built for.",
+_SETTING = """config_setting(
+    name = "{p}",
+    constraint_values = ["@platforms//os:{os}", "@platforms//cpu:{cpu}"],
+)
+"""
+
+_BRANCH = """        ":{p}": "@{repo}//:{binary}",
+"""
+
+_ALIAS = """alias(
+    name = "{name}",
+    actual = select({{
+{branches}    }}),
+)
+"""
+
+_server = repository_rule(
+    implementation = _server_impl,
+    doc = "A server, for the platform that is built for.",
+    attrs = {"tool": attr.string(mandatory = True)},
 )
 
+def _repository(tool, platform):
+    return "rules_img_%s_%s" % ("tool" if tool == "img" else tool, platform)
+
 def tool_repositories(declare = lambda rule, **attributes: rule(**attributes), lockfile = SHIPPED_LOCKFILE):
-    """Declares the tool for every platform, its toolchains, and the registry server.
+    """Declares the tool for every platform, its toolchains, and the servers.
 
     Args:
       declare: (function) declares one repository; a WORKSPACE leaves out those that are there.
       lockfile: (Label) the prebuilt binaries.
     """
-    for goos, goarch in _PLATFORMS:
-        p = goos + "_" + goarch
-        declare(_binary, name = "rules_img_tool_" + p, tool = "img", goos = goos, goarch = goarch, lockfile = lockfile)
-        declare(_binary, name = "rules_img_registry_" + p, tool = "registry", goos = goos, goarch = goarch, lockfile = lockfile)
+    for tool in TOOLS:
+        for goos, goarch in _PLATFORMS:
+            name = _repository(tool, goos + "_" + goarch)
+            declare(_binary, name = name, tool = tool, goos = goos, goarch = goarch, lockfile = lockfile)
+        if tool != "img":
+            declare(_server, name = "rules_img_" + tool, tool = tool)
     host_tool_repository(declare, lockfile)
     declare(_toolchains, name = "rules_img_toolchains")
-    declare(_registry, name = "rules_img_registry")
 
 def host_tool_repository(declare, lockfile):
     """Declares the tool that repository rules run.
@@ -243,7 +263,7 @@ def _prebuilt_img_tool_impl(mctx):
 
 prebuilt_img_tool = module_extension(
     implementation = _prebuilt_img_tool_impl,
-    doc = """Where the img tool and the registry server come from: the prebuilt binaries of a lockfile, or else this module's Go sources.
+    doc = """Where the img tool and the servers come from: the prebuilt binaries of a lockfile, or else this module's Go sources.
 
 Nothing needs to be said for the lockfile that a release of rules_img ships. One of your own replaces it:
 
