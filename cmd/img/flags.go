@@ -27,7 +27,11 @@ func parseNames(p process, flags *flag.FlagSet, want int) (names []string, err e
 		args = flags.Args()[1:]
 	}
 	if len(names) != want {
-		return nil, fmt.Errorf("want %d of images, and got %d: see %s --help", want, len(names), flags.Name())
+		images := "images"
+		if want == 1 {
+			images = "image"
+		}
+		return nil, fmt.Errorf("want %d %s, and got %d: see %s --help", want, images, len(names), flags.Name())
 	}
 	return names, nil
 }
