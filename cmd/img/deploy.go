@@ -97,8 +97,13 @@ func (d *deployment) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	commit, closing, err := openCommitter(d.process, d.plan, d.registries.Retry)
+	if err != nil {
+		return err
+	}
+	defer closing()
 	kinds := map[string]deploy.Kind{
-		deploy.KindPush: d.push(source, files),
+		deploy.KindPush: d.push(source, files, commit),
 		deploy.KindLoad: d.load(source),
 	}
 	var results []deploy.Result
@@ -110,11 +115,12 @@ func (d *deployment) run(ctx context.Context) error {
 }
 
 // push is how pushes are carried out.
-func (d *deployment) push(source blob.Source, files deploy.Files) deploy.Kind {
+func (d *deployment) push(source blob.Source, files deploy.Files, commit deploy.Commit) deploy.Kind {
 	o := deploy.PushOptions{
 		Repository: d.repository,
 		Source:     source,
 		Hint:       d.registries.Client.Hint,
+		Commit:     commit,
 		Plan:       d.plan,
 		Manifests:  files,
 		Registry:   d.registry, RepositoryName: d.repositoryName, Tags: d.tags,

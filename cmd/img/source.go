@@ -19,7 +19,7 @@ func clientOf(p process) func() *remote.Client {
 // bases. What is read is verified, and counted by where it came from.
 func planSource(p process, plan deploy.Plan, files deploy.Files, from wiring.Registries, moved *blob.Counter) (blob.Source, error) {
 	all := []blob.Named{wiring.Counted(moved, "files", files)}
-	lazily := plan.Uses("lazy") || plan.Uses("bes")
+	lazily := plan.Uses("lazy", "cas_registry", "bes")
 	if lazily {
 		lazy, err := lazySources(p, plan, from.Retry, moved)
 		if err != nil {

@@ -21,7 +21,7 @@ def caches(ctx, strategies):
     Returns:
       dict: fields of the header of a plan's request; empty when no strategy reads from caches, or none is set.
     """
-    if "lazy" not in strategies and "bes" not in strategies:
+    if not [s for s in strategies if s in ["lazy", "cas_registry", "bes"]]:
         return {}
     fields = {
         "credential_helper": ctx.attr._credential_helper[BuildSettingInfo].value,

@@ -18,6 +18,9 @@ import (
 // ErrNotFound is wrapped by the errors of a Source, a Resolver and a Deleter for what is not there.
 var ErrNotFound = errors.New("not found")
 
+// ErrLacking is wrapped by the errors of a Sink for a manifest whose blobs it has not.
+var ErrLacking = errors.New("manifest names what is not there")
+
 // Source opens blobs by descriptor. Open's error wraps [ErrNotFound] when the blob is not there. The reader
 // starts at the first byte and delivers what the store holds, unverified: wrap a Source in [Verify] where
 // its bytes enter. The caller closes the reader. Open may be called concurrently, and many times for one blob.

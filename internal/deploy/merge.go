@@ -56,9 +56,9 @@ func (p Plan) WithCaches(caches ...Cache) Plan {
 	return p
 }
 
-// Uses reports whether any operation has the strategy.
-func (p Plan) Uses(strategy string) bool {
-	return slices.ContainsFunc(p.Operations, func(op Operation) bool { return op.Strategy == strategy })
+// Uses reports whether any operation has one of the strategies.
+func (p Plan) Uses(strategies ...string) bool {
+	return slices.ContainsFunc(p.Operations, func(op Operation) bool { return slices.Contains(strategies, op.Strategy) })
 }
 
 // Elsewhere are the blobs that only the bases have.

@@ -34,6 +34,8 @@ type PushOptions struct {
 	Source blob.Source
 	// Hint, if not nil, is told where blobs probably are, so that they can be mounted from there.
 	Hint func(oci.Reference, ...oci.Descriptor) error
+	// Commit, if not nil, is told of blobs instead of sending them, where the strategy is cas_registry.
+	Commit Commit
 	// Plan is what the operations belong to. Its blobs without files are hinted at in its bases.
 	Plan Plan
 	// Manifests has the manifests of the plan, for looking at: Source, if reading from it counts for nothing.
@@ -111,8 +113,8 @@ func (p *push) open(opened map[string]Repository, tagged map[string]oci.Digest) 
 		return fmt.Errorf("push of %s: %w", op.Name, err)
 	}
 	p.result.Place = p.ref.Name()
-	if !slices.Contains([]string{"eager", "lazy", "bes"}, op.Strategy) {
-		return fmt.Errorf("push %s: the strategy %q is not available in this version of img: use eager, lazy or bes", p.ref.Name(), op.Strategy)
+	if !slices.Contains([]string{"eager", "lazy", casRegistry, "bes"}, op.Strategy) {
+		return fmt.Errorf("push %s: this img does not know the strategy %q: build the target again", p.ref.Name(), op.Strategy)
 	}
 	for _, tag := range p.tags() {
 		if err := p.claimTag(tag, tagged); err != nil {
@@ -190,7 +192,7 @@ func (p *push) send(ctx context.Context) (err error) {
 	if p.DryRun {
 		to = dry{p.to}
 	}
-	p.result.Report, err = blob.Copy(ctx, asked{to, root, p.there}, p.Source, blob.CopyOptions{Jobs: p.Jobs}, root)
+	p.result.Report, err = p.copy(ctx, to)
 	if err != nil {
 		return err
 	}

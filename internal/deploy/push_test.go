@@ -267,9 +267,9 @@ func TestAStrategyThatIsNotKnownIsRefused(t *testing.T) {
 	var src mem.Store
 	var to registry
 	o := op("//:push", "app", blobtest.Image(t, &src, linux))
-	o.Strategy = "cas_registry"
+	o.Strategy = "pigeon"
 	results := deploy.Push(t.Context(), []deploy.Operation{o}, deploy.PushOptions{Repository: to.open, Source: &src})
-	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), `"cas_registry"`) {
+	if err := results[0].Err; err == nil || !strings.Contains(err.Error(), `"pigeon"`) {
 		t.Errorf("error is %v", err)
 	}
 }

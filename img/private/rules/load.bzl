@@ -7,7 +7,6 @@ load("//img/private:run_target.bzl", "RUN_ATTRS", "auth_file", "deploy_files", "
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
-load("//img/private:strategy.bzl", "checked_strategy")
 load("//img/private:tags.bzl", "TAG_ATTRS", "tags_of")
 load("//img/private/actions:layout.bzl", "layout_action")
 load("//img/private/actions:plan.bzl", "plan_action")
@@ -15,7 +14,7 @@ load("//img/private/actions:plan.bzl", "plan_action")
 visibility("//img")
 
 def _image_load_impl(ctx):
-    strategy = checked_strategy(ctx, "strategy", auto(ctx.attr.strategy, ctx.attr._strategy))
+    strategy = auto(ctx.attr.strategy, ctx.attr._strategy)
     image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
     tags = tags_of(ctx)
     tool = ctx.toolchains["//img:toolchain_type"]

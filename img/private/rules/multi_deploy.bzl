@@ -3,14 +3,11 @@
 load("//img/private:caches.bzl", "CACHE_ATTRS", "caches")
 load("//img/private:providers.bzl", "DeployFilesInfo", "DeployInfo")
 load("//img/private:run_target.bzl", "RUN_ATTRS", "run_target")
-load("//img/private:strategy.bzl", "checked_strategy")
 load("//img/private/actions:plan.bzl", "merge_plans_action")
 
 visibility("//img")
 
 def _multi_deploy_impl(ctx):
-    checked_strategy(ctx, "push_strategy", ctx.attr.push_strategy)
-    checked_strategy(ctx, "load_strategy", ctx.attr.load_strategy)
     plan = merge_plans_action(
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],

@@ -7,14 +7,13 @@ load("//img/private:providers.bzl", "DeployInfo", "ImageIndexInfo", "ImageManife
 load("//img/private:run_target.bzl", "RUN_ATTRS", "auth_file", "deploy_files", "places_of", "run_target")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
-load("//img/private:strategy.bzl", "checked_strategy")
 load("//img/private:tags.bzl", "TAG_ATTRS", "tags_of")
 load("//img/private/actions:plan.bzl", "plan_action")
 
 visibility("//img")
 
 def _image_push_impl(ctx):
-    strategy = checked_strategy(ctx, "strategy", auto(ctx.attr.strategy, ctx.attr._strategy))
+    strategy = auto(ctx.attr.strategy, ctx.attr._strategy)
     image = ctx.attr.image[ImageIndexInfo] if ImageIndexInfo in ctx.attr.image else ctx.attr.image[ImageManifestInfo]
     tags = tags_of(ctx)
     templated = ctx.file.tag_file or is_template(tags + [ctx.attr.registry, ctx.attr.repository])
@@ -70,7 +69,7 @@ Output group: `deploy_manifest` (the plan).
         "strategy": attr.string(
             default = "auto",
             values = ["auto", "eager", "lazy", "cas_registry", "bes"],
-            doc = "How the bytes get there: `eager`, from the build's outputs; `lazy`, from Bazel's caches; `bes`, by a build event service, as soon as a build has made the target. `auto` is the setting `push_strategy`.",
+            doc = "How the bytes get there: `eager`, from the build's outputs; `lazy`, from Bazel's caches; `cas_registry`, to a registry that serves from Bazel's remote cache, manifests alone; `bes`, by a build event service, as soon as a build has made the target. `auto` is the setting `push_strategy`.",
         ),
         "_strategy": setting("push_strategy"),
     },

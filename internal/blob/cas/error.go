@@ -76,7 +76,11 @@ func (c *grpcCache) trouble(ctx context.Context, what string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
-	e := &Error{Cache: c.endpoint.String(), What: what, Code: codes.OK, Message: err.Error(), cause: err}
+	return troubleOf(c.endpoint, what, err)
+}
+
+func troubleOf(endpoint Endpoint, what string, err error) *Error {
+	e := &Error{Cache: endpoint.String(), What: what, Code: codes.OK, Message: err.Error(), cause: err}
 	s, ok := status.FromError(err)
 	if !ok {
 		return e

@@ -48,13 +48,15 @@ func (e *Error) Hint() string { return e.hint }
 // Unwrap returns the error that kept us from hearing an answer.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is makes answers that mean it a [blob.ErrNotFound] or [blob.ErrMismatch].
+// Is makes answers that mean it a [blob.ErrNotFound], [blob.ErrMismatch] or [blob.ErrLacking].
 func (e *Error) Is(target error) bool {
 	switch target {
 	case blob.ErrNotFound:
 		return e.Status == http.StatusNotFound && !e.has("BLOB_UPLOAD_UNKNOWN") || e.has("BLOB_UNKNOWN") || e.has("MANIFEST_UNKNOWN")
 	case blob.ErrMismatch:
 		return e.has("DIGEST_INVALID") || e.has("SIZE_INVALID")
+	case blob.ErrLacking:
+		return e.has("MANIFEST_BLOB_UNKNOWN")
 	}
 	return false
 }
