@@ -141,19 +141,34 @@ func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
 
 // withParents adds the directories above sorted entries that are not among them.
 func withParents(entries []Entry) []Entry {
-	have := map[string]bool{}
-	out := make([]Entry, 0, len(entries)+len(entries)/8)
-	for _, e := range entries {
-		for i := range len(e.Path) {
-			if e.Path[i] == '/' && !have[e.Path[:i]] {
-				have[e.Path[:i]] = true
-				out = append(out, Entry{Path: e.Path[:i], Kind: Directory})
+	missing := 0
+	eachParent(entries, func(int, string) { missing++ })
+	if missing == 0 {
+		return entries
+	}
+	out := make([]Entry, 0, len(entries)+missing)
+	done := 0
+	eachParent(entries, func(number int, parent string) {
+		out = append(out, entries[done:number]...)
+		out = append(out, Entry{Path: parent, Kind: Directory})
+		done = number
+	})
+	return append(out, entries[done:]...)
+}
+
+// eachParent calls add with each directory that misses, and the number of the first entry below it. What is below a directory follows it at
+// once: so one is there already when the entry before is it, or below it.
+func eachParent(entries []Entry, add func(number int, parent string)) {
+	before := ""
+	for i := range entries {
+		p := entries[i].Path
+		for j := range len(p) {
+			if p[j] == '/' && before != p[:j] && !below(before, p[:j]) {
+				add(i, p[:j])
 			}
 		}
-		have[e.Path] = true
-		out = append(out, e)
+		before = p
 	}
-	return out
 }
 
 // cleanDirectory is cleanPath for what may be a directory's contents: they can go to the root.

@@ -4,40 +4,26 @@ import "hash/crc32"
 
 func crcOf(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
-// combineCRC returns the CRC-32 of two runs of bytes, given that of each and the length of the second. Appending a zero bit is a linear map
-// of the 32 bits of the CRC; appending n bytes of zeros is its 8n-th power, made by squaring.
+// combineCRC returns the CRC-32 of two runs of bytes, given that of each and the length of the second. A CRC is a polynomial over GF(2) modulo
+// that of the CRC, with the highest power in the lowest bit; appending n bytes of zeros multiplies it by x to the power of 8n.
 func combineCRC(first, second uint32, length int64) uint32 {
-	var power matrix
-	power[0] = crc32.IEEE
-	for i := 1; i < 32; i++ {
-		power[i] = 1 << (i - 1)
-	}
-	for bits := uint64(length) * 8; bits != 0; bits >>= 1 {
-		if bits&1 == 1 {
-			first = power.times(first)
+	const one, byteOfZeros = 1 << 31, 1 << 23
+	power, square := uint32(one), uint32(byteOfZeros)
+	for ; length != 0; length >>= 1 {
+		if length&1 == 1 {
+			power = times(power, square)
 		}
-		power = power.squared()
+		square = times(square, square)
 	}
-	return first ^ second
+	return times(power, first) ^ second
 }
 
-// matrix is a linear map of 32 bits over GF(2), by columns.
-type matrix [32]uint32
-
-func (m *matrix) times(v uint32) uint32 {
-	var sum uint32
-	for i := 0; v != 0; i, v = i+1, v>>1 {
-		if v&1 == 1 {
-			sum ^= m[i]
-		}
+// times multiplies two polynomials.
+func times(a, b uint32) uint32 {
+	product := uint32(0)
+	for ; a != 0; a <<= 1 {
+		product ^= b & -(a >> 31)
+		b = b>>1 ^ crc32.IEEE&-(b&1)
 	}
-	return sum
-}
-
-func (m *matrix) squared() matrix {
-	var out matrix
-	for i := range out {
-		out[i] = m.times(m[i])
-	}
-	return out
+	return product
 }

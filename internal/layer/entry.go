@@ -68,7 +68,7 @@ type Metadata struct {
 }
 
 // header is the entry's tar header; the type is that of its kind.
-func (e Entry) header() *tar.Header {
+func (e *Entry) header() *tar.Header {
 	h := &tar.Header{
 		Typeflag: typeflags[e.Kind], Name: e.Path, Linkname: e.Target, Size: e.Size, Devmajor: e.Major, Devminor: e.Minor,
 		Mode: e.Mode, Uid: e.UID, Gid: e.GID, Uname: e.Uname, Gname: e.Gname, ModTime: e.Mtime, PAXRecords: e.PAXRecords,
@@ -103,6 +103,12 @@ func cleanPath(p string) (string, error) {
 // comparePaths orders paths component by component, so that whatever lies below a directory follows it at once. Whiteouts precede
 // their siblings, as the image specification recommends.
 func comparePaths(a, b string) int {
+	same := 0
+	for same < len(a) && same < len(b) && a[same] == b[same] {
+		same++
+	}
+	component := strings.LastIndexByte(a[:same], '/') + 1
+	a, b = a[component:], b[component:]
 	for a != "" && b != "" {
 		var x, y string
 		x, a, _ = strings.Cut(a, "/")
@@ -126,29 +132,51 @@ func Arrange(ctx context.Context, entries []Entry) ([]Entry, error) {
 	return arrange(ctx, slices.Clone(entries))
 }
 
-// arrange sorts entries and checks that they fit together: one for each path, unless they are the same, and nothing below
+// arrange sorts entries, in place or not, and checks that they fit together: one for each path, unless they are the same, and nothing below
 // what is no directory.
 func arrange(ctx context.Context, entries []Entry) ([]Entry, error) {
-	slices.SortStableFunc(entries, func(a, b Entry) int { return comparePaths(a.Path, b.Path) })
-	out := make([]Entry, 0, len(entries))
-	for _, e := range entries {
-		if n := len(out); n > 0 && out[n-1].Path == e.Path {
-			last := out[n-1]
+	entries = sorted(entries)
+	n := 0
+	for i := range entries {
+		if e := &entries[i]; n > 0 && entries[n-1].Path == e.Path {
+			last := &entries[n-1]
 			if same, err := last.same(ctx, e); err != nil || !same {
 				return nil, cmp.Or(err, fmt.Errorf("path /%s: is given twice: %s, and %s", e.Path, last.origin(), e.origin()))
 			}
 			continue
 		}
-		out = append(out, e)
+		if n != i {
+			entries[n] = entries[i]
+		}
+		n++
 	}
-	return out, checkParents(out)
+	return entries[:n], checkParents(entries[:n])
+}
+
+// sorted sorts entries by path. Those of one path keep their order. Entries are large: they are moved once, if at all.
+func sorted(entries []Entry) []Entry {
+	byPath := func(a, b *Entry) int { return comparePaths(a.Path, b.Path) }
+	order := make([]*Entry, len(entries))
+	for i := range entries {
+		order[i] = &entries[i]
+	}
+	if slices.IsSortedFunc(order, byPath) {
+		return entries
+	}
+	slices.SortStableFunc(order, byPath)
+	out := make([]Entry, len(entries))
+	for i, e := range order {
+		out[i] = *e
+	}
+	return out
 }
 
 // checkParents looks back along the sorted list: what is above an entry precedes it.
 func checkParents(entries []Entry) error {
-	var above []Entry
-	for _, e := range entries {
-		for len(above) > 0 && !strings.HasPrefix(e.Path, above[len(above)-1].Path+"/") {
+	var above []*Entry
+	for i := range entries {
+		e := &entries[i]
+		for len(above) > 0 && !below(e.Path, above[len(above)-1].Path) {
 			above = above[:len(above)-1]
 		}
 		if len(above) > 0 && above[len(above)-1].Kind != Directory {
@@ -161,19 +189,19 @@ func checkParents(entries []Entry) error {
 }
 
 // same reports whether two entries of one path are alike, so that it does not matter which is taken.
-func (e Entry) same(ctx context.Context, o Entry) (bool, error) {
+func (e *Entry) same(ctx context.Context, o *Entry) (bool, error) {
 	switch {
 	case e.Kind != o.Kind || e.Target != o.Target || e.Size != o.Size:
 		return false, nil
-	case e.From == o.From && e.Offset == o.Offset, e.Kind != File, e.Size == 0:
+	case e.From == o.From && e.Offset == o.Offset, e.file == o.file && e.file != fileID{} && e.Offset == o.Offset, e.Kind != File, e.Size == 0:
 		return true, nil
 	}
 	return sameContent(ctx, e, o)
 }
 
-func sameContent(ctx context.Context, a, b Entry) (bool, error) {
+func sameContent(ctx context.Context, a, b *Entry) (bool, error) {
 	var sums [2][]byte
-	for i, e := range []Entry{a, b} {
+	for i, e := range []*Entry{a, b} {
 		sum := sha256.New()
 		r, err := e.open()
 		if err != nil {
@@ -202,7 +230,7 @@ func (c *cancelled) Read(b []byte) (int, error) {
 }
 
 // open opens the content of a File.
-func (e Entry) open() (io.ReadCloser, error) {
+func (e *Entry) open() (io.ReadCloser, error) {
 	f, err := os.Open(e.From)
 	if err != nil {
 		return nil, err
@@ -220,7 +248,7 @@ func (e Entry) open() (io.ReadCloser, error) {
 }
 
 // origin says where an entry comes from, for messages.
-func (e Entry) origin() string {
+func (e *Entry) origin() string {
 	switch {
 	case e.Kind == Symlink:
 		return fmt.Sprintf("a symlink to %q", e.Target)

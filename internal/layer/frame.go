@@ -90,7 +90,7 @@ func (f *framer) room(n int) ([]byte, error) {
 	have := len(f.current.raw)
 	n = min(n, maxFrame-have)
 	if cap(f.current.raw)-have < n {
-		bigger := make([]byte, have, min(maxFrame, max(2*cap(f.current.raw), have+n)))
+		bigger := make([]byte, have, min(maxFrame, max(maxFrame/2, 2*have, have+n)))
 		copy(bigger, f.current.raw)
 		f.current.raw = bigger
 	}

@@ -10,7 +10,7 @@ import (
 // deflate is the compressor of gzip layers: one member for the whole layer, in which each frame is a run of deflate blocks
 // that ends on a byte and refers to nothing before it.
 type deflate struct {
-	w     *flate.Writer
+	w     *flate.Writer // made when there is something to compress: its tables are large
 	b     bytes.Buffer
 	level int
 }
@@ -19,12 +19,11 @@ type deflate struct {
 // the one before it for a hundredth of the size, so neither is used.
 var deflateLevels = [10]int{0, 2, 3, 4, 5, 5, 6, 7, 7, 8}
 
-func newDeflate(level int) (*deflate, error) {
+func newDeflate(level int) *deflate {
 	if level < 0 {
 		level = 6
 	}
-	w, err := flate.NewWriter(nil, deflateLevels[level])
-	return &deflate{w: w, level: level}, err
+	return &deflate{level: level}
 }
 
 // head is a gzip header (RFC 1952) with nothing in it that could differ: no name, no time, an unknown system.
@@ -35,6 +34,12 @@ func (*deflate) head(to []byte) []byte {
 func (d *deflate) frame(to, raw []byte) ([]byte, error) {
 	if d.level == 0 || incompressible(raw) {
 		return storeBlocks(to, raw), nil
+	}
+	if d.w == nil {
+		var err error
+		if d.w, err = flate.NewWriter(nil, deflateLevels[d.level]); err != nil {
+			return nil, err
+		}
 	}
 	d.b = *bytes.NewBuffer(to)
 	d.w.Reset(&d.b)

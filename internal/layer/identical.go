@@ -81,8 +81,8 @@ func (t tree) identical(ctx context.Context, others []tree) (string, bool, error
 }
 
 func (t tree) same(ctx context.Context, o tree) (bool, error) {
-	for i, e := range t.entries {
-		if same, err := e.same(ctx, o.entries[i]); err != nil || !same {
+	for i := range t.entries {
+		if same, err := t.entries[i].same(ctx, &o.entries[i]); err != nil || !same {
 			return false, err
 		}
 	}
@@ -123,4 +123,6 @@ func (c *Contents) below() map[string]int {
 	return n
 }
 
-func below(p, dir string) bool { return strings.HasPrefix(p, dir+"/") }
+func below(p, dir string) bool {
+	return len(p) > len(dir) && p[len(dir)] == '/' && p[:len(dir)] == dir
+}

@@ -80,9 +80,9 @@ func (o Options) encoding() (encoding, error) {
 			return encoding{}, fmt.Errorf("gzip has no level %d: want -1 to 9", o.Level)
 		}
 		if o.Estargz {
-			return encoding{compressor: func() (compressor, error) { return newGzipMembers(o.Level) }, index: &lazy{}, profile: o.profile() + ", members"}, nil
+			return encoding{compressor: func() (compressor, error) { return gzipMembers{newDeflate(o.Level)}, nil }, index: &lazy{}, profile: o.profile() + ", members"}, nil
 		}
-		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level) }, profile: o.profile()}, nil
+		return encoding{compressor: func() (compressor, error) { return newDeflate(o.Level), nil }, profile: o.profile()}, nil
 	case Zstd:
 		if o.Level < 1 || o.Level > 4 {
 			return encoding{}, fmt.Errorf("zstd has no level %d: want 1 to 4", o.Level)

@@ -144,11 +144,6 @@ func xattrs(records map[string]string) map[string][]byte {
 // gzipMembers is the compressor of eStargz: each frame is a gzip member.
 type gzipMembers struct{ *deflate }
 
-func newGzipMembers(level int) (gzipMembers, error) {
-	d, err := newDeflate(level)
-	return gzipMembers{d}, err
-}
-
 func (gzipMembers) head(to []byte) []byte                    { return to }
 func (gzipMembers) tail(to []byte, _ uint32, _ int64) []byte { return to }
 func (gzipMembers) checks() bool                             { return false }

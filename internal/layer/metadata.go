@@ -24,12 +24,13 @@ func (c *Contents) describe(entries []Entry) error {
 	if err != nil {
 		return err
 	}
+	defaults, err := c.defaults()
+	if err != nil {
+		return err
+	}
 	for i := range entries {
 		e := &entries[i]
-		e.Mode, e.Mtime = 0o755, time.Unix(0, 0)
-		if err := c.Default.apply(e, true); err != nil {
-			return fmt.Errorf("default_metadata: %w", err)
-		}
+		e.Metadata = defaults[e.Kind]
 		if a, ok := files[e.Path]; ok {
 			if err := a.apply(e, false); err != nil {
 				return fmt.Errorf("file_metadata of /%s: %w", e.Path, err)
@@ -41,6 +42,18 @@ func (c *Contents) describe(entries []Entry) error {
 		return fmt.Errorf("file_metadata: the layer has no /%s", strings.Join(slices.Sorted(maps.Keys(files)), ", no /"))
 	}
 	return nil
+}
+
+// defaults are the metadata of each kind of entries.
+func (c *Contents) defaults() (all [len(typeflags)]Metadata, err error) {
+	for kind := range all {
+		e := Entry{Kind: Kind(kind), Metadata: Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
+		if err := c.Default.apply(&e, true); err != nil {
+			return all, fmt.Errorf("default_metadata: %w", err)
+		}
+		all[kind] = e.Metadata
+	}
+	return all, nil
 }
 
 func (c *Contents) cleanFiles() (map[string]Attributes, error) {
