@@ -30,7 +30,7 @@ func (e *lackingError) Hint() string {
 		return ""
 	}
 	return "was it uploaded, and to the cache that this server reads? Builds upload what they make unless they have --noremote_upload_local_results, and --remote_build_event_upload=all uploads source files too; " +
-		"if the cache has dropped it, build again"
+		"what Bazel did not upload when it was made, or the cache has dropped, is made again after bazel clean"
 }
 
 // withHints is an error that says its hints itself, for those who only get the text.

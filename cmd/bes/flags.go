@@ -39,6 +39,11 @@ func parseFlags(p process) (options, error) {
 	o := options{Options: front.Options{Danger: "push with the credentials of this server"}}
 	flags := flag.NewFlagSet("bes", flag.ContinueOnError)
 	flags.SetOutput(p.Stderr)
+	flags.Usage = func() {
+		fmt.Fprint(p.Stderr, "usage: bes --state DIRECTORY --cas-endpoint ENDPOINT [FLAGS]\n"+
+			"  status     print what was accepted and what became of it: bes status --state DIRECTORY\n\n")
+		flags.PrintDefaults()
+	}
 	o.Add(flags, 8985)
 	flags.StringVar(&o.state, "state", "", "`directory` that keeps what was accepted and is not pushed yet, and what became of the rest")
 	flags.StringVar(&o.casEndpoint, "cas-endpoint", "", "`endpoint` of Bazel's remote cache, as --remote_cache has it; plans and layers are read there, whatever it is called in events")

@@ -28,6 +28,7 @@ type pusher struct {
 	options
 	cache    *cas.Cache // may be nil
 	sessions sessions
+	tags     tags
 }
 
 func newPusher(p process, o options) (*pusher, error) {
@@ -68,17 +69,30 @@ func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	}
 	s, done := p.sessions.of(j.Invocation)
 	defer done()
+	plan.Bases = p.allowedBases(plan.Bases)
 	source, err := p.source(plan, j, s.registries)
 	if err != nil {
 		return bes.Pushed{Notes: notes}, err
 	}
 	results := s.push(ctx, ops, deploy.PushOptions{
-		Repository: s.registries.Sink, Source: source, Hint: s.registries.Client.Hint, Plan: plan, Manifests: source,
+		Repository: func(ref oci.Reference) (deploy.Repository, error) {
+			r, err := s.registries.Sink(ref)
+			return inOrder{r, ref.Name(), &p.tags, j.Accepted}, err
+		},
+		Source: source, Hint: s.registries.Client.Hint, Plan: plan, Manifests: source,
 	})
+	return outcome(results, notes)
+}
+
+func outcome(results []deploy.Result, notes []string) (bes.Pushed, error) {
 	out := bes.Pushed{Notes: notes}
 	var failed []error
 	for _, r := range results {
 		out.Names = append(out.Names, r.Names...)
+		if onlyLater(r.Err) {
+			out.Notes = append(out.Notes, fmt.Sprintf("%s: %v", r.Operation.Name, r.Err))
+			continue
+		}
 		failed = append(failed, withHints(r.Err))
 	}
 	return out, errors.Join(failed...)
@@ -121,23 +135,23 @@ func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries) (bl
 	if p.cache != nil {
 		all = append(all, wiring.Counted(moved, "remote cache", retry.Source(p.cache.Keyed(wiring.Keys(plan)))))
 	}
-	bases, err := from.Bases(p.allowedBases(plan), moved)
+	bases, err := from.Bases(plan, moved)
 	if err != nil {
 		return nil, err
 	}
 	return explained(plan, blob.Fallback(append(all, bases...)...)), nil
 }
 
-func (p *pusher) allowedBases(plan deploy.Plan) deploy.Plan {
-	out := deploy.Plan{Name: plan.Name}
-	for _, b := range plan.Bases {
+// allowedBases leaves out the registries that the operator does not want.
+func (p *pusher) allowedBases(bases []deploy.Base) (out []deploy.Base) {
+	for _, b := range bases {
 		allowed := deploy.Base{Repository: b.Repository, Digest: b.Digest}
 		for _, registry := range b.Registries {
 			if ref, err := oci.NewReference(registry, b.Repository); err == nil && p.registries.has(ref.Name()) {
 				allowed.Registries = append(allowed.Registries, registry)
 			}
 		}
-		out.Bases = append(out.Bases, allowed)
+		out = append(out, allowed)
 	}
 	return out
 }

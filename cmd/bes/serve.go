@@ -37,6 +37,11 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	defer unlock()
+	earlier, _, err := bes.ReadJobs(jobsIn(o.state))
+	if err != nil {
+		return err
+	}
+	pusher.tags.remember(earlier)
 	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, Log: log, Now: p.Now})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package bes
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -56,6 +57,9 @@ func (s *Server) PublishLifecycleEvent(context.Context, *buildpb.PublishLifecycl
 // PublishBuildToolEventStream implements the service: events come, and each is acknowledged, in their order.
 func (s *Server) PublishBuildToolEventStream(rpc buildpb.PublishBuildEvent_PublishBuildToolEventStreamServer) error {
 	first, err := rpc.Recv()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

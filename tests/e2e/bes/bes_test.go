@@ -36,16 +36,37 @@ type scene struct {
 	proxy    *bazeltest.Proxy // between Bazel and the service
 }
 
-func newScene(t *testing.T, mode string, flags ...string) *scene {
-	t.Helper()
-	s := &scene{T: t, registry: startRegistry(t), cache: bazeltest.StartCache(t)}
+// TestBuildEventService has one workspace, cache and registry for all its tests, and a service for each.
+func TestBuildEventService(t *testing.T) {
+	s := scene{T: t, registry: startRegistry(t), cache: bazeltest.StartCache(t)}
 	s.Workspace = bazeltest.NewWorkspace(t, "workspace", "bes", "REGISTRY", s.registry.host)
 	s.WriteFile("few/source.tar", sourceTar(t))
-	s.bes = startService(t, append([]string{"--cas-endpoint", s.cache.GRPC, "--commit-mode", mode}, flags...)...)
-	s.proxy = bazeltest.StartProxy(t, s.bes.address)
 	s.Flags = []string{"--remote_cache=" + s.cache.GRPC, "--remote_download_minimal"}
 	s.Bazel("clean")
-	return s
+	binary := filepath.Join(t.TempDir(), "bes")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/bes")
+	build.Dir = bazeltest.Root(t)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, c := range []struct {
+		name, mode string
+		test       func(*scene)
+	}{
+		{"200 images are pushed while they are built", "background", pushesWhileBuilding},
+		{"a build waits for its pushes", "per-stream", waits},
+		{"an image that fails touches no other", "per-stream", failsAlone},
+		{"accepted work survives the death of the server", "background", survives},
+		{"what only the client has is named", "per-stream", namesWhatIsNotThere},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s
+			s.T = t
+			s.bes = startService(t, binary, "--cas-endpoint", s.cache.GRPC, "--commit-mode", c.mode)
+			s.proxy = bazeltest.StartProxy(t, s.bes.address)
+			c.test(&s)
+		})
+	}
 }
 
 // build builds, with the service told.
@@ -84,20 +105,13 @@ func (s *scene) image(reference string) error {
 		if err != nil {
 			return err
 		}
-		return validate.Index(index)
+		return validate.Index(index, validate.Fast)
 	}
 	image, err := d.Image()
 	if err != nil {
 		return err
 	}
-	return validate.Image(image)
-}
-
-func (s *scene) wantNoImage(repository string) {
-	s.Helper()
-	if err := s.image(repository + ":v1"); err == nil {
-		s.Errorf("%s was pushed\n%s", repository, s.bes.log())
-	}
+	return validate.Image(image, validate.Fast)
 }
 
 func sourceTar(t *testing.T) string {
@@ -109,10 +123,10 @@ func sourceTar(t *testing.T) string {
 	return b.String()
 }
 
-// registry is the project's, behind a door that can be held shut, and that refuses one repository.
+// registry is the project's, behind a door that can be shut, and that refuses one repository.
 type registry struct {
 	host string
-	hold chan struct{} // pushes wait until it is closed
+	door *sync.RWMutex // held for writing, nothing but reading goes on
 }
 
 const refused = "few/refused"
@@ -120,18 +134,16 @@ const refused = "few/refused"
 func startRegistry(t *testing.T) registry {
 	t.Helper()
 	to := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: bazeltest.StartRegistry(t)})
-	r := registry{hold: make(chan struct{})}
+	to.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	r := registry{door: new(sync.RWMutex)}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasPrefix(req.URL.Path, "/v2/"+refused+"/") {
-			http.Error(w, `{"errors":[{"code":"DENIED","message":"nothing goes here"}]}`, http.StatusForbidden)
+			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		if req.Method != http.MethodGet {
-			select {
-			case <-r.hold:
-			case <-req.Context().Done():
-				return
-			}
+			r.door.RLock()
+			defer r.door.RUnlock()
 		}
 		to.ServeHTTP(w, req)
 	}))
@@ -139,8 +151,6 @@ func startRegistry(t *testing.T) registry {
 	r.host = front.Listener.Addr().String()
 	return r
 }
-
-func (r registry) open() { close(r.hold) }
 
 // service is a bes that runs for the length of a test, and may be killed and started again.
 type service struct {
@@ -153,14 +163,9 @@ type service struct {
 	stderr strings.Builder
 }
 
-func startService(t *testing.T, flags ...string) *service {
+func startService(t *testing.T, binary string, flags ...string) *service {
 	t.Helper()
-	s := &service{TB: t, binary: filepath.Join(t.TempDir(), "bes"), state: t.TempDir()}
-	build := exec.Command("go", "build", "-o", s.binary, "./cmd/bes")
-	build.Dir = bazeltest.Root(t)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	s := &service{TB: t, binary: binary, state: t.TempDir()}
 	s.flags = append(flags, "--state", s.state)
 	s.start("0")
 	t.Cleanup(func() { s.kill() })
@@ -256,9 +261,7 @@ func count(all map[string]job, state string) (n int) {
 	return n
 }
 
-func TestABuildOf200ImagesIsPushedWhileItRuns(t *testing.T) {
-	s := newScene(t, "background")
-	s.registry.open()
+func pushesWhileBuilding(s *scene) {
 	troubled := make(chan struct{})
 	go func() {
 		defer close(troubled)
@@ -271,86 +274,77 @@ func TestABuildOf200ImagesIsPushedWhileItRuns(t *testing.T) {
 	<-troubled
 	all := s.bes.waitFor("all pushed", ended)
 	if len(all) != 200 || count(all, "done") != 200 {
-		t.Errorf("%d jobs, %d done\n%s", len(all), count(all, "done"), s.bes.log())
+		s.Errorf("%d jobs, %d done\n%s", len(all), count(all, "done"), s.bes.log())
 	}
 	if n := strings.Count(s.bes.log(), "msg=accepted"); n != 200 {
-		t.Errorf("200 plans were accepted %d times", n)
+		s.Errorf("200 plans were accepted %d times", n)
 	}
 	for i := range 200 {
 		s.wantImages(fmt.Sprintf("many/%d:v1", i))
 	}
 }
 
-func TestABuildThatWaitsForItsPushes(t *testing.T) {
-	s := newScene(t, "per-stream")
-	s.registry.open()
+func waits(s *scene) {
 	s.built("//few:all")
 	s.wantImages("few/one:v1", "few/inner:v1", "few/index:v1", "few/index:latest")
-	s.wantNoImage("few/eager")
+	if err := s.image("few/eager:v1"); err == nil {
+		s.Error("an eager push was done by who only built it")
+	}
 	all := s.bes.jobs()
 	if len(all) != 3 || count(all, "done") != 3 {
-		t.Errorf("jobs are %v", all)
+		s.Errorf("jobs are %v", all)
 	}
 	if notes := strings.Join(all["//few:deploy"].Notes, "\n"); !strings.Contains(notes, "//few:load: not done: a load") {
-		t.Errorf("notes of the deployment: %s", notes)
+		s.Errorf("notes of the deployment: %s", notes)
 	}
 
 	s.built("//few:eager", "--output_groups=+deploy_manifest")
 	s.wantImages("few/eager:v1")
 }
 
-func TestAnImageThatFailsTouchesNoOther(t *testing.T) {
-	s := newScene(t, "per-stream")
-	s.registry.open()
+func failsAlone(s *scene) {
 	if err := s.build("//few:all", "//few:refused"); err == nil {
-		t.Errorf("the build succeeded:\n%s\n%s", s.Stderr, s.bes.log())
+		s.Errorf("the build succeeded:\n%s\n%s", s.Stderr, s.bes.log())
 	}
-	for _, want := range []string{"1 of 4 plans could not be pushed", "//few:refused", refused, "nothing goes here"} {
+	for _, want := range []string{"1 of 4 plans could not be pushed", "//few:refused", refused, "403 forbidden"} {
 		if !strings.Contains(s.Stderr, want) {
-			t.Errorf("Bazel does not say %q:\n%s", want, s.Stderr)
+			s.Errorf("Bazel does not say %q:\n%s", want, s.Stderr)
 		}
 	}
-	s.wantImages("few/one:v1", "few/inner:v1", "few/index:v1")
 	all := s.bes.jobs()
 	if len(all) != 4 || count(all, "done") != 3 || all["//few:refused"].State != "failed" {
-		t.Errorf("jobs are %v", all)
+		s.Errorf("jobs are %v", all)
 	}
 }
 
-func TestAcceptedWorkSurvivesTheDeathOfTheServer(t *testing.T) {
-	s := newScene(t, "background")
+func survives(s *scene) {
+	s.registry.door.Lock()
 	s.built("//few:all") // does not wait for the registry, which lets nothing in
 	all := s.bes.jobs()
 	if len(all) != 3 || count(all, "accepted") != 3 {
-		t.Fatalf("jobs are %v\n%s", all, s.bes.log())
+		s.Errorf("jobs are %v\n%s", all, s.bes.log())
 	}
 	s.bes.restart()
-	s.registry.open()
+	s.registry.door.Unlock()
 	if all := s.bes.waitFor("all pushed", ended); count(all, "done") != 3 {
-		t.Errorf("jobs are %v\n%s", all, s.bes.log())
+		s.Errorf("jobs are %v\n%s", all, s.bes.log())
 	}
-	s.wantImages("few/one:v1", "few/inner:v1", "few/index:v1")
 }
 
-func TestWhatOnlyTheClientHasIsNamed(t *testing.T) {
-	s := newScene(t, "per-stream")
-	s.registry.open()
-	if err := s.build("//few:push_source"); err == nil {
-		t.Error("a layer that is nowhere was pushed")
-	}
-	for _, want := range []string{"//few:push_source", "source.tar", "sha256:", "--remote_build_event_upload=all uploads source files"} {
-		if !strings.Contains(s.Stderr, want) {
-			t.Errorf("Bazel does not say %q:\n%s", want, s.Stderr)
+func namesWhatIsNotThere(s *scene) {
+	for target, c := range map[string]struct{ flag, file string }{
+		"//few:push_source": {"--remote_upload_local_results", "source.tar"},
+		"//few:local":       {"--noremote_upload_local_results", "local.plan.json"},
+	} {
+		if err := s.build(target, c.flag); err == nil {
+			s.Errorf("%s was pushed", target)
+		}
+		for _, want := range []string{target, c.file, "not found", "--noremote_upload_local_results", "--remote_build_event_upload=all"} {
+			if !strings.Contains(s.Stderr, want) {
+				s.Errorf("Bazel does not say %q:\n%s", want, s.Stderr)
+			}
 		}
 	}
 	s.built("//few:push_source", "--remote_build_event_upload=all")
 	s.wantImages("few/source:v1")
-
-	s.Bazel("clean")
-	if err := s.build("//few:one", "--noremote_upload_local_results", "--noremote_accept_cached"); err == nil {
-		t.Error("a plan that is nowhere was carried out")
-	}
-	if !strings.Contains(s.Stderr, "one.plan.json") || !strings.Contains(s.Stderr, "--noremote_upload_local_results") {
-		t.Errorf("Bazel says:\n%s", s.Stderr)
-	}
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+const token = "fedcba98765432100123456789abcdef"
+
+// certificate writes a certificate for example.com and its key, and returns who trusts it.
+func certificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key": {Type: "PRIVATE KEY", Bytes: key}} {
+		write(t, filepath.Join(dir, name), pem.EncodeToMemory(block))
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return roots
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnlyThoseWhoAreKnownAreHeard(t *testing.T) {
+	dir := t.TempDir()
+	roots := certificate(t, dir)
+	tokens := filepath.Join(dir, "tokens")
+	write(t, tokens, []byte(token+"\n"))
+	address := start(t, "--state", t.TempDir(), "--allow-files", dir, "--token-file", tokens,
+		"--tls-cert", filepath.Join(dir, "cert"), "--tls-key", filepath.Join(dir, "key"))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(roots, "example.com")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := buildpb.NewPublishBuildEventClient(conn)
+	for name, c := range map[string]struct {
+		header string
+		event  codes.Code // of a lifecycle event
+		stream codes.Code // of one that has no events
+	}{
+		"a token":       {"Bearer " + token, codes.OK, codes.OK},
+		"a wrong token": {"Bearer " + token + "0", codes.Unauthenticated, codes.Unauthenticated},
+		"nothing":       {"", codes.Unauthenticated, codes.Unauthenticated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := context.Context(t.Context())
+			if c.header != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", c.header)
+			}
+			if _, err := client.PublishLifecycleEvent(ctx, &buildpb.PublishLifecycleEventRequest{}); status.Code(err) != c.event {
+				t.Errorf("an event: %v", err)
+			}
+			stream, err := client.PublishBuildToolEventStream(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream.CloseSend()
+			_, err = stream.Recv()
+			if got := status.Code(err); got != c.stream && !(c.stream == codes.OK && err.Error() == "EOF") {
+				t.Errorf("a stream: %v", err)
+			}
+		})
+	}
+}

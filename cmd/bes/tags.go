@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/bes"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
+	"github.com/bazel-contrib/rules_img/internal/oci"
+)
+
+// tags remembers when the builds were accepted that set tags, so that one that took long sets none back that a later one has set.
+type tags struct {
+	mu  sync.Mutex
+	set map[string]time.Time // by registry/repository:tag
+}
+
+const (
+	// tagAge is how long a push may take and still meet a later one that is remembered.
+	tagAge = 24 * time.Hour
+	// mostTags is how many are remembered before those of that age are looked for.
+	mostTags = 10_000
+)
+
+// errLater is for a tag that is of a later build.
+var errLater = errors.New("is left to a later build, which has set it")
+
+// remember takes what an earlier process has pushed.
+func (t *tags) remember(jobs []bes.Job) {
+	for _, j := range jobs {
+		for _, name := range j.Names {
+			t.claim(name, j.Accepted)
+		}
+	}
+}
+
+// claim reports whether a build that was accepted at a time may set the tag.
+func (t *tags) claim(name string, accepted time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.set == nil {
+		t.set = map[string]time.Time{}
+	}
+	if t.set[name].After(accepted) {
+		return false
+	}
+	if len(t.set) >= mostTags {
+		t.forget(accepted)
+	}
+	t.set[name] = accepted
+	return true
+}
+
+func (t *tags) forget(now time.Time) {
+	for name, accepted := range t.set {
+		if now.Sub(accepted) > tagAge {
+			delete(t.set, name)
+		}
+	}
+}
+
+// inOrder is a repository whose tags are set in the order of builds.
+type inOrder struct {
+	deploy.Repository
+	name     string
+	tags     *tags
+	accepted time.Time
+}
+
+// Tag implements [blob.Tagger].
+func (r inOrder) Tag(ctx context.Context, d oci.Descriptor, tag string) error {
+	if !r.tags.claim(r.name+":"+tag, r.accepted) {
+		return fmt.Errorf("%s %w", r.name+":"+tag, errLater)
+	}
+	return r.Repository.Tag(ctx, d, tag)
+}
+
+// onlyLater reports whether nothing is wrong but that tags are of a later build.
+func onlyLater(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !onlyLater(err) })
+	case interface{ Unwrap() error }:
+		return onlyLater(e.Unwrap())
+	}
+	return err == errLater
+}

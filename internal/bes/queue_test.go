@@ -1,0 +1,87 @@
+package bes_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/bes"
+)
+
+func TestAcceptedWorkIsResumed(t *testing.T) {
+	s := newScene(t, false)
+	s.pusher.hold = make(chan struct{})
+	s.whole("build", planSet, badSet, good, bad)
+	must(t, os.WriteFile(filepath.Join(s.dir, "jobs", "broken.json"), []byte("{"), 0o600))
+	s.restart()
+	want(t, s.pusher.targets())
+	close(s.pusher.hold)
+	want(t, s.jobs("build"), "//:bad failed", "//:good done")
+	for _, text := range []string{"msg=lost", "broken.json", "msg=resumed target=//:good"} {
+		if !strings.Contains(s.log.String(), text) {
+			t.Errorf("the log does not say %q:\n%s", text, s.log)
+		}
+	}
+	s.restart()
+	want(t, s.jobs("build"), "//:bad failed", "//:good done")
+	want(t, s.pusher.targets(), "//:bad", "//:good")
+}
+
+func TestWhatBecameOfAJobIsInItsFile(t *testing.T) {
+	s := newScene(t, true)
+	s.whole("build", planSet, good)
+	jobs, broken, err := bes.ReadJobs(filepath.Join(s.dir, "jobs"))
+	must(t, err)
+	if len(jobs) != 1 || len(broken) > 0 || jobs[0].State != bes.Done || jobs[0].Names[0] != "reg.test///:good" || jobs[0].Ended.IsZero() {
+		t.Errorf("jobs are %+v, %v", jobs, broken)
+	}
+}
+
+func TestTheLatestJobsAreRemembered(t *testing.T) {
+	now := time.Now()
+	q, err := bes.OpenQueue(bes.QueueOptions{
+		Dir: t.TempDir(), Pusher: new(pusher), Jobs: 1, Keep: 3, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now },
+	})
+	must(t, err)
+	lose := func(from, to int) {
+		for i := from; i < to; i++ {
+			must(t, q.Lose(bes.Job{Invocation: "build", Plan: bes.File{URI: fmt.Sprint(i)}}, io.EOF))
+		}
+	}
+	remembered := func() int {
+		jobs, err := q.Ended(t.Context(), "build")
+		must(t, err)
+		if n := len(files(t, q.Dir)); n != len(jobs) {
+			t.Errorf("%d files for %d jobs", n, len(jobs))
+		}
+		return len(jobs)
+	}
+	lose(0, 10)
+	if n := remembered(); n != 10 {
+		t.Errorf("%d jobs of the last hour are remembered", n)
+	}
+	now = now.Add(2 * time.Hour)
+	lose(10, 11)
+	if n := remembered(); n != 3 {
+		t.Errorf("%d jobs are remembered: want the latest 3", n)
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	s := newScene(t, false)
+	s.pusher.hold = make(chan struct{})
+	s.whole("build", planSet, good)
+	s.stop() // returns
+	s.start()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.queue.Ended(ctx, "build"); err == nil {
+		t.Error("it does not wait for what is held")
+	}
+}
