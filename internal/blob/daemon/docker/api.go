@@ -85,20 +85,33 @@ func (c *Client) load(ctx context.Context, archive io.Reader) error {
 		return err
 	}
 	defer r.Body.Close()
-	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+	if err := outcome(r.Body); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("docker load: %w", err)
+	}
+	return ctx.Err()
+}
+
+// maxSaid bounds a line of what a daemon says.
+const maxSaid = 1 << 20
+
+// outcome is the error in what a daemon says while it loads, line by line. A daemon that stops in the middle has not loaded.
+func outcome(r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxSaid)
+	for lines.Scan() {
 		var said struct{ Stream, Error string }
 		if json.Unmarshal(lines.Bytes(), &said) != nil {
 			continue
 		}
 		if said.Error != "" {
-			return fmt.Errorf("docker load: %s", said.Error)
+			return errors.New(said.Error)
 		}
 		// With the containerd image store, Docker 28 reports this and goes on, with an image that can't run.
 		if strings.HasPrefix(said.Stream, "Error unpacking image") {
-			return fmt.Errorf("docker load: %s", strings.TrimSpace(said.Stream))
+			return errors.New(strings.TrimSpace(said.Stream))
 		}
 	}
-	return ctx.Err()
+	return lines.Err()
 }
 
 // tag gives a name to the image id.
