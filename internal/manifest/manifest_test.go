@@ -234,3 +234,22 @@ func FuzzBuildOnABase(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFragment merges a fragment over a config, and adds a layer of which metadata tell.
+func FuzzFragment(f *testing.F) {
+	f.Add([]byte(`{"config":{"Env":["A=B"],"Healthcheck":{"Test":null}},"os.version":"1"}`), []byte(`{"name":"l","mediaType":"m","digest":"`+string(digestA)+`","size":1,"diff_id":"`+string(diffA)+`"}`), "2024-01-31T12:00:00Z\n")
+	f.Fuzz(func(t *testing.T, fragment, metadata []byte, created string) {
+		l, err := ParseLayer(metadata)
+		if err != nil {
+			return
+		}
+		at, err := ParseCreated([]byte(created))
+		if err != nil {
+			at = ""
+		}
+		image, err := Build(Spec{Platform: linux, Fragment: fragment, Layers: []Layer{l}, Created: at})
+		if err == nil && !json.Valid(image.Config) {
+			t.Errorf("the config is no JSON: %s", image.Config)
+		}
+	})
+}

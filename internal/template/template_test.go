@@ -128,3 +128,24 @@ func FuzzExpand(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBase takes what a base says of itself, and expands templates on it.
+func FuzzBase(f *testing.F) {
+	f.Add([]byte(`{"config":{"Env":["A=B"],"Labels":{"x.y":"z"}}}`), []byte(`{"annotations":{"A":"b"}}`), "KEY value\nB C D\n")
+	f.Add([]byte(`null`), []byte(`{"a":{"A":1},"A":[{"B":2}]}`), "\n")
+	f.Fuzz(func(t *testing.T, config, manifest []byte, status string) {
+		values := map[string]any{}
+		if err := ReadStatus(strings.NewReader(status), values); err != nil {
+			return
+		}
+		base, env, err := Base(config, manifest, "sha256:x")
+		if err != nil {
+			return
+		}
+		values["base"] = base
+		d := Data{Values: values, Env: env}
+		for _, text := range []string{"{{.base.config.config.labels}}", "{{if .KEY}}{{.KEY}}{{end}}", "{{$A}}", "{{.base.manifest.a}}", "{{getkv .base.config.config.env `A`}}"} {
+			d.Expand("a", text)
+		}
+	})
+}
