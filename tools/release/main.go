@@ -50,11 +50,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.make(); err != nil {
-		os.RemoveAll(r.out)
-		return err
-	}
-	return nil
+	return r.make()
 }
 
 // prepare checks what is asked for, before anything is written.
@@ -118,6 +114,20 @@ func (r *release) make() error {
 	if r.out, err = os.MkdirTemp(filepath.Dir(place), ".release-"); err != nil {
 		return err
 	}
+	defer os.RemoveAll(r.out) // when it is complete, it is not there any more
+	if err := r.fill(); err != nil {
+		return err
+	}
+	if err := os.Rename(r.out, place); err != nil {
+		return err
+	}
+	fmt.Printf("%s\n", place)
+	fmt.Fprintf(os.Stderr, "release: rules_img %s by %s, for %d platforms: %s\n", r.version, runtime.Version(), len(r.platforms), strings.Join(r.programs, ", "))
+	return nil
+}
+
+// fill writes all files: each step needs those before it.
+func (r *release) fill() error {
 	if err := os.Chmod(r.out, 0o755); err != nil {
 		return err
 	}
@@ -126,11 +136,6 @@ func (r *release) make() error {
 			return err
 		}
 	}
-	if err := os.Rename(r.out, place); err != nil {
-		return err
-	}
-	fmt.Printf("%s\n", place)
-	fmt.Fprintf(os.Stderr, "release: rules_img %s by %s, for %d platforms: %s\n", r.version, runtime.Version(), len(r.platforms), strings.Join(r.programs, ", "))
 	return nil
 }
 

@@ -2,8 +2,6 @@ package bases_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +19,7 @@ func TestWithoutBzlmod(t *testing.T) {
 	amd64, arm64 := makeImage(t, "linux/amd64", text), makeImage(t, "linux/arm64", text)
 	base := push(t, registry, "base", makeIndex(t, map[string]image{"linux/amd64": amd64, "linux/arm64": arm64}))
 	w := newWorkspace(t, "legacy", "REGISTRY", registry, "DIGEST_BASE", base, "DIGEST_LAYER", amd64.layers[0])
-	w.Flags = append(w.Flags, withoutBzlmod(t)...)
+	w.Flags = append(w.Flags, bazeltest.WithoutBzlmod(t)...)
 
 	out := strings.Fields(w.Bazel("run", "//:push", "--", "--registry", registry))
 	if len(out) != 2 || out[1] != registry+"/team/app:v1" {
@@ -49,16 +47,6 @@ func TestWithoutBzlmod(t *testing.T) {
 	if len(blobs) != 3 || blobs[0] != layer || !strings.Contains(blobs[1], amd64.digest) || blobs[2] != text {
 		t.Errorf("the blobs are %.300q", blobs)
 	}
-}
-
-// withoutBzlmod turns bzlmod off. Debian's Bazel brings a config for it, with the repositories that it has instead of the internet's.
-func withoutBzlmod(t *testing.T) []string {
-	t.Helper()
-	rc := filepath.Join(filepath.Dir(bazeltest.Find(t)), "..", "etc", "bazelrc")
-	if b, err := os.ReadFile(rc); err == nil && strings.Contains(string(b), "debian_workspace") {
-		return []string{"--config=debian_workspace"}
-	}
-	return []string{"--noenable_bzlmod", "--enable_workspace"}
 }
 
 // TestBlobsOfAnArtifact takes apart, with bzlmod and each of the downloaders, what is no image.
