@@ -20,8 +20,20 @@ func TestMain(m *testing.M) {
 // server is a registry in a process of its own.
 type server struct {
 	*exec.Cmd
-	host string
-	log  *strings.Builder // complete once the process has ended
+	host  string
+	lines *bufio.Reader    // of stdout, after the first
+	log   *strings.Builder // complete once the process has ended
+}
+
+// address is that of a further service, in their order.
+func (s server) address(t *testing.T, name string) string {
+	t.Helper()
+	line, err := s.lines.ReadString('\n')
+	address, ok := strings.CutPrefix(line, name+" ")
+	if err != nil || !ok {
+		t.Fatalf("the next line is %q, %v; want the address of %s", line, err, name)
+	}
+	return strings.TrimSpace(address)
 }
 
 func command(args ...string) *exec.Cmd {
@@ -32,7 +44,7 @@ func command(args ...string) *exec.Cmd {
 
 func start(t *testing.T, args ...string) server {
 	t.Helper()
-	s := server{command(append([]string{"--port", "0"}, args...)...), "", new(strings.Builder)}
+	s := server{command(append([]string{"--port", "0"}, args...)...), "", nil, new(strings.Builder)}
 	s.Stderr = s.log
 	out, err := s.StdoutPipe()
 	if err != nil {
@@ -42,7 +54,8 @@ func start(t *testing.T, args ...string) server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Process.Kill(); s.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
+	s.lines = bufio.NewReader(out)
+	line, err := s.lines.ReadString('\n')
 	if err != nil {
 		s.Wait()
 		t.Fatalf("the registry printed no address: %v\n%s", err, s.log)

@@ -1,7 +1,6 @@
 package bazeltest
 
 import (
-	"bufio"
 	"bytes"
 	"io/fs"
 	"os"
@@ -185,27 +184,6 @@ func (w *Workspace) FilesAbove(size int64) []string {
 		return err
 	}))
 	return found
-}
-
-// StartRegistry builds the project's registry, runs it for the length of the test and returns its host and port.
-func StartRegistry(t testing.TB, flags ...string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "registry")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/registry")
-	build.Dir = Root(t)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	server := exec.Command(binary, append([]string{"--port", "0", "--dir", t.TempDir()}, flags...)...)
-	out, err := server.StdoutPipe()
-	Must(t, err)
-	Must(t, server.Start())
-	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the registry printed no address: %v", err)
-	}
-	return strings.TrimSpace(line)
 }
 
 // Must ends the test for an error.

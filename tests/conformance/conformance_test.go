@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
+
 	_ "github.com/bazel-contrib/rules_img/internal/registry" // so that Go does not take a result from its cache when this changes
 )
 
@@ -37,6 +39,15 @@ var disabled = []string{"Blobs sha512", "Digest Algorithm sha512", "Tag Param sh
 
 func TestConformance(t *testing.T) {
 	check(t, runSuite(t, startRegistry(t)))
+}
+
+// Blobs are looked for in a remote cache and in a bucket, which takes those that are uploaded.
+func TestConformanceOverACacheAndABucket(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	registry := startRegistry(t, "--blob-store", "reapi", "--reapi-endpoint", bazeltest.StartCache(t).GRPC,
+		"--blob-store", "s3", "--blob-store", "dir", "--s3-bucket", "images", "--s3-region", "us-east-1", "--s3-endpoint", bazeltest.StartBucket(t, "images"))
+	check(t, runSuite(t, registry))
 }
 
 // The suite logs in, with a name and password, where the registry tells it to get tokens.

@@ -2,16 +2,13 @@ package s3_test
 
 import (
 	"io"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/blob/s3"
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
 
 var _ interface {
@@ -20,12 +17,12 @@ var _ interface {
 } = (*s3.Bucket)(nil)
 
 func TestStore(t *testing.T) {
-	blobtest.Test(t, func(t *testing.T) blobtest.Store { return open(t, serve(t)) })
+	blobtest.Test(t, func(t *testing.T) blobtest.Store { return open(t, bazeltest.StartBucket(t, "images")) })
 }
 
 // A blob of more than one part of an upload is whole, and one that is wrong in its last part is not there.
 func TestABlobOfSeveralParts(t *testing.T) {
-	b := open(t, serve(t))
+	b := open(t, bazeltest.StartBucket(t, "images"))
 	body := blobtest.Bytes("parts", 17<<20)
 	d := blobtest.Describe(body)
 	wrong := append([]byte{}, body...)
@@ -50,7 +47,7 @@ func TestABlobOfSeveralParts(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	b := open(t, serve(t))
+	b := open(t, bazeltest.StartBucket(t, "images"))
 	d := blobtest.Describe([]byte("gone"))
 	if err := b.Put(t.Context(), d, blobtest.Content([]byte("gone"))); err != nil {
 		t.Fatal(err)
@@ -65,7 +62,7 @@ func TestDelete(t *testing.T) {
 
 func TestABucketThatIsNotThereIsAnError(t *testing.T) {
 	for want, o := range map[string]s3.Options{
-		"there is no such bucket":    {Bucket: "other", Endpoint: serve(t), Region: "us-east-1"},
+		"there is no such bucket":    {Bucket: "other", Endpoint: bazeltest.StartBucket(t, "images"), Region: "us-east-1"},
 		"want http://HOST:PORT":      {Bucket: "images", Endpoint: "127.0.0.1:1"},
 		"127.0.0.1:1: connect: conn": {Bucket: "images", Endpoint: "http://127.0.0.1:1", Region: "us-east-1"},
 	} {
@@ -84,35 +81,4 @@ func open(t *testing.T, endpoint string) *s3.Bucket {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// serve runs a server with the bucket images for the length of the test, and returns its URL.
-func serve(t *testing.T) string {
-	t.Helper()
-	tool := exec.Command("../../../tools/get-tool", "gofakes3")
-	tool.Stderr = os.Stderr
-	path, err := tool.Output()
-	if err != nil {
-		t.Fatalf("get-tool gofakes3: %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	server := exec.Command(strings.TrimSpace(string(path)), "-host", address, "-backend", "memory", "-initialbucket", "images", "-quiet")
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
-	for range 1000 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
-			return "http://" + address
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("the server does not listen")
-	return ""
 }
