@@ -19,9 +19,9 @@ import (
 
 func TestAHelmChartAndAWasmModule(t *testing.T) {
 	registry := bazeltest.StartRegistry(t)
-	w := bazeltest.NewWorkspace(t, "../../../examples/artifacts", "example-artifacts")
+	w := copyExample(t, "artifacts")
 
-	chart := pull(t, push(w, registry, "//:push_chart", registry+"/charts/hello:0.1.0"))
+	chart := pull(t, push(t, w, registry, "//:push_chart", registry+"/charts/hello:0.1.0"))
 	manifest, err := chart.Manifest()
 	bazeltest.Must(t, err)
 	if manifest.Config.MediaType != "application/vnd.cncf.helm.config.v1+json" || len(manifest.Layers) != 1 ||
@@ -32,7 +32,7 @@ func TestAHelmChartAndAWasmModule(t *testing.T) {
 		t.Errorf("the chart holds %s", got)
 	}
 
-	module := pull(t, push(w, registry, "//:push_module", registry+"/modules/hello:latest"))
+	module := pull(t, push(t, w, registry, "//:push_module", registry+"/modules/hello:latest"))
 	config, err := module.ConfigFile()
 	bazeltest.Must(t, err)
 	if config.OS != "wasip1" || config.Architecture != "wasm" || files(t, module) != "hello.wasm" {
@@ -40,11 +40,12 @@ func TestAHelmChartAndAWasmModule(t *testing.T) {
 	}
 }
 
-// push returns the last line that a push prints, which must be the tag.
-func push(w *bazeltest.Workspace, registry, target, want string) string {
+// push pushes a target, and returns the last line that it prints, which must be the tag.
+func push(t *testing.T, w *bazeltest.Workspace, registry, target, want string) string {
+	t.Helper()
 	lines := strings.Fields(w.Bazel("run", target, "--", "--registry", registry))
 	if last := lines[len(lines)-1]; last != want {
-		return "pushed " + last + ", not " + want
+		t.Fatalf("pushed %s, not %s", last, want)
 	}
 	return want
 }

@@ -1,0 +1,5 @@
+"""Greets."""
+
+from greeting import greeting
+
+print(greeting())
