@@ -51,11 +51,11 @@ func parseFlags(p process) (options, error) {
 	flags.StringVar(&o.commitMode, "commit-mode", background, "`mode`: background, builds do not wait for their pushes; or per-stream, they do, and fail if a push does")
 	flags.StringVar(&o.allowFiles, "allow-files", "", "`directory` of this machine below which files that events name may be read, such as Bazel's output user root; without it, none")
 	flags.Var(&o.registries, "allow-registry", "push to, and read bases from, this `HOST[/PREFIX]` and no other; may be repeated (default: any)")
-	flags.IntVar(&o.jobs, "jobs", 16, "`number` of plans that are pushed at once")
+	flags.IntVar(&o.jobs, "jobs", 64, "`number` of plans that are pushed at once")
 	flags.IntVar(&o.keep, "keep", 10_000, "`number` of plans to remember that were pushed, or were not")
 	flags.IntVar(&o.maxMessage, "max-message-size", 32<<20, "largest event, in `bytes`")
 	flags.DurationVar(&o.streamAge, "stream-age", 24*time.Hour, "`time` after which a build that broke off is forgotten")
-	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds may go on after a signal to stop")
+	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds, and then pushes, may go on after a signal to stop")
 	flags.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only, and not every push")
 	if err := flags.Parse(p.Args); err != nil {
 		return o, err

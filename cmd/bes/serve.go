@@ -42,7 +42,7 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	pusher.tags.remember(earlier)
-	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, Log: log, Now: p.Now})
+	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, Grace: o.grace, Log: log, Now: p.Now})
 	if err != nil {
 		return err
 	}

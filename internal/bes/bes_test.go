@@ -27,13 +27,17 @@ import (
 
 // pusher remembers what it was given, and fails for targets that are called so.
 type pusher struct {
-	hold chan struct{} // if not nil, pushes wait until it is closed
+	hold  chan struct{} // if not nil, pushes wait until it is closed
+	begun chan struct{} // if not nil, gets a value for each push
 
 	mu   sync.Mutex
 	seen []string
 }
 
 func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
+	if p.begun != nil {
+		p.begun <- struct{}{}
+	}
 	if p.hold != nil {
 		select {
 		case <-p.hold:

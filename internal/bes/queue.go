@@ -30,8 +30,10 @@ type QueueOptions struct {
 	Jobs int
 	// Keep is how many jobs are remembered that have ended, the latest. Those of the last hour are, however many.
 	Keep int
-	Log  *slog.Logger
-	Now  func() time.Time
+	// Grace is how long pushes may go on after Run was told to end.
+	Grace time.Duration
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Queue has the plans that are to be pushed and those that were. It may be used concurrently.
@@ -150,8 +152,12 @@ func (q *Queue) known(id string) bool {
 	return q.jobs[id] != nil
 }
 
-// Run pushes what was accepted, the first first, until ctx ends. What is under way then is pushed again by the next process.
+// Run pushes what was accepted, the first first, until ctx ends. What is under way then may go on for Grace, and is pushed again by the next
+// process if that is too short.
 func (q *Queue) Run(ctx context.Context) {
+	pushing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(q.Grace, cancel) })()
 	var all errgroup.Group
 	all.SetLimit(q.Jobs)
 	for {
@@ -159,7 +165,7 @@ func (q *Queue) Run(ctx context.Context) {
 		if !ok {
 			break
 		}
-		all.Go(func() error { q.push(ctx, j); return nil })
+		all.Go(func() error { q.push(ctx, pushing, j); return nil })
 	}
 	all.Wait()
 }
@@ -184,12 +190,13 @@ func (q *Queue) next(ctx context.Context) (Job, bool) {
 	return Job{}, false
 }
 
-func (q *Queue) push(ctx context.Context, j Job) {
+// push pushes, unless ctx has ended while it waited for its turn.
+func (q *Queue) push(ctx, pushing context.Context, j Job) {
 	if ctx.Err() != nil {
 		return
 	}
-	pushed, err := q.Pusher.Push(ctx, j)
-	if err != nil && ctx.Err() != nil {
+	pushed, err := q.Pusher.Push(pushing, j)
+	if err != nil && pushing.Err() != nil {
 		return
 	}
 	if err := q.end(j, pushed, err); err != nil {

@@ -73,6 +73,19 @@ func TestTheLatestJobsAreRemembered(t *testing.T) {
 	}
 }
 
+// What is under way when the server is told to stop may end, and is not done again.
+func TestAPushMayEndWhenTheServerStops(t *testing.T) {
+	s := newScene(t, false)
+	s.pusher.hold, s.pusher.begun = make(chan struct{}), make(chan struct{}, 1)
+	s.queue.Grace = time.Minute
+	s.whole("build", planSet, good)
+	<-s.pusher.begun
+	time.AfterFunc(50*time.Millisecond, func() { close(s.pusher.hold) })
+	s.restart()
+	want(t, s.jobs("build"), "//:good done")
+	want(t, s.pusher.targets(), "//:good")
+}
+
 func TestRunEndsWithItsContext(t *testing.T) {
 	s := newScene(t, false)
 	s.pusher.hold = make(chan struct{})

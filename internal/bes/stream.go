@@ -176,6 +176,7 @@ func (s *stream) completed(id *bep.BuildEventId_TargetCompletedId, completed *be
 
 // finish ends the stream: after its pushes, if they are waited for.
 func (s *stream) finish(ctx context.Context) error {
+	s.ended = true
 	if s.Wait {
 		jobs, err := s.Queue.Ended(ctx, s.invocation)
 		if err != nil {
@@ -185,7 +186,6 @@ func (s *stream) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	s.ended = true
 	return nil
 }
 
