@@ -209,6 +209,9 @@ func TestAPushMovesManifestsAlone(t *testing.T) {
 
 	s.cache.Evict(t, s.layer("team/app:v1"))
 	s.wantGone("team/app", s.layer("team/app:v1"))
+	s.Bazel("clean")
+	s.Bazel("build", "//...", "--remote_download_minimal") // makes the same bytes again
+	s.wantImage(s.registry.Host, "team/app:v1")
 }
 
 // wantGone asks for a blob that was evicted from the cache.
