@@ -1,25 +1,15 @@
 package bes
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
-
-// jobVersion is the version of a job's file.
-const jobVersion = 1
 
 // QueueOptions are what a [Queue] needs.
 type QueueOptions struct {
@@ -50,7 +40,7 @@ type Queue struct {
 // OpenQueue reads what an earlier process left: what it had accepted and not ended is pushed again. A job that can't be read is lost, which
 // is logged, and its file left for somebody to look at.
 func OpenQueue(o QueueOptions) (*Queue, error) {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeDir(o.Dir); err != nil {
 		return nil, err
 	}
 	q := &Queue{QueueOptions: o, jobs: map[string]*Job{}, change: make(chan struct{})}
@@ -72,47 +62,6 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	}
 	slices.SortStableFunc(q.ended, func(a, b string) int { return q.jobs[a].Ended.Compare(q.jobs[b].Ended) })
 	return q, nil
-}
-
-// ReadJobs reads the jobs in a directory, in the order in which they were accepted, and the errors for those that can't be read. Another
-// process may be writing there.
-func ReadJobs(dir string) (jobs []Job, broken []error, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, path := range paths {
-		j, err := readJob(path)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			broken = append(broken, fmt.Errorf("%s: %w", path, err))
-			continue
-		}
-		jobs = append(jobs, j)
-	}
-	slices.SortFunc(jobs, inOrder)
-	return jobs, broken, nil
-}
-
-// inOrder compares by the time of acceptance.
-func inOrder(a, b Job) int {
-	return cmp.Or(a.Accepted.Compare(b.Accepted), strings.Compare(a.ID, b.ID))
-}
-
-func readJob(path string) (j Job, err error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return j, err
-	}
-	if err := json.Unmarshal(b, &j); err != nil {
-		return j, err
-	}
-	if j.Version != jobVersion || j.ID+".json" != filepath.Base(path) {
-		return j, fmt.Errorf("is no job of version %d", jobVersion)
-	}
-	return j, nil
 }
 
 // Add accepts a job. When it returns, the job survives the death of this process. One that is known, by its invocation and its plan, is not
@@ -285,40 +234,4 @@ func (q *Queue) of(invocation string) (jobs []Job, left int, change chan struct{
 	}
 	slices.SortFunc(jobs, inOrder)
 	return jobs, left, q.change
-}
-
-func (q *Queue) path(id string) string { return filepath.Join(q.Dir, id+".json") }
-
-// write writes a job's file beside its place, and renames it when it is on the disk.
-func (q *Queue) write(j Job) error {
-	b, err := json.MarshalIndent(j, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(q.Dir, ".new-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), q.path(j.ID))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	return syncDir(q.Dir)
-}
-
-// syncDir makes a rename in dir durable. Windows has no such call, and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

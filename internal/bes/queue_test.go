@@ -18,8 +18,13 @@ func TestAcceptedWorkIsResumed(t *testing.T) {
 	s := newScene(t, false)
 	s.pusher.hold = make(chan struct{})
 	s.whole("build", planSet, badSet, good, bad)
-	must(t, os.WriteFile(filepath.Join(s.dir, "jobs", "broken.json"), []byte("{"), 0o600))
+	for _, name := range []string{"broken.json", ".new-1"} {
+		must(t, os.WriteFile(filepath.Join(s.dir, "jobs", name), []byte("{"), 0o600))
+	}
 	s.restart()
+	if _, err := os.Stat(filepath.Join(s.dir, "jobs", ".new-1")); err == nil {
+		t.Error("what was being written is still there")
+	}
 	want(t, s.pusher.targets())
 	close(s.pusher.hold)
 	want(t, s.jobs("build"), "//:bad failed", "//:good done")

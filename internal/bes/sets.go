@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -61,11 +62,8 @@ func (s *sets) load() error {
 	}
 	for {
 		body, err := s.record(s.end, info.Size())
-		if err != nil {
-			return s.file.Truncate(s.end)
-		}
 		var e bep.BuildEvent
-		if err := proto.Unmarshal(body, &e); err != nil {
+		if err != nil || proto.Unmarshal(body, &e) != nil {
 			return s.file.Truncate(s.end)
 		}
 		s.note(e.GetId().GetNamedSet().GetId(), e.GetNamedSetOfFiles(), len(body))
@@ -150,31 +148,37 @@ func (s *sets) sync() error {
 // walk calls take for the files in the sets and below them, each set once; with onlyPlans, in those alone that have plans.
 func (s *sets) walk(ids []*bep.BuildEventId_NamedSetOfFilesId, onlyPlans bool, take func(*bep.File)) error {
 	seen := map[string]bool{}
-	for todo := ids; len(todo) > 0; {
+	for todo := slices.Clone(ids); len(todo) > 0; {
 		id := todo[len(todo)-1].GetId()
-		todo = todo[: len(todo)-1 : len(todo)-1]
-		at, ok := s.at[id]
-		switch {
-		case !ok:
+		todo = todo[:len(todo)-1]
+		at, known := s.at[id]
+		if !known {
 			return fmt.Errorf("set %q: %w", id, errLost)
-		case seen[id] || onlyPlans && !at.plans:
+		}
+		if seen[id] || onlyPlans && !at.plans {
 			continue
 		}
 		seen[id] = true
-		body, err := s.record(at.offset, s.end)
+		set, err := s.read(at)
 		if err != nil {
 			return fmt.Errorf("%s: set %q: %w", s.file.Name(), id, err)
 		}
-		var e bep.BuildEvent
-		if err := proto.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("%s: set %q: %w", s.file.Name(), id, err)
-		}
-		for _, f := range e.GetNamedSetOfFiles().GetFiles() {
+		for _, f := range set.GetFiles() {
 			take(f)
 		}
-		todo = append(todo, e.GetNamedSetOfFiles().GetFileSets()...)
+		todo = append(todo, set.GetFileSets()...)
 	}
 	return nil
+}
+
+func (s *sets) read(at span) (*bep.NamedSetOfFiles, error) {
+	body, err := s.record(at.offset, s.end)
+	if err != nil {
+		return nil, err
+	}
+	var e bep.BuildEvent
+	err = proto.Unmarshal(body, &e)
+	return e.GetNamedSetOfFiles(), err
 }
 
 func (s *sets) close() error { return s.file.Close() }
