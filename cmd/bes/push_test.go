@@ -216,28 +216,40 @@ func TestWhatIsNowhereIsNamed(t *testing.T) {
 	wantError(t, err, "x.plan.json", "not found", "hint: was it uploaded")
 }
 
+// From the registry of the base the layer is read; where the image goes to the same registry it is mounted.
 func TestALayerOfTheBaseComesFromItsRegistry(t *testing.T) {
-	c, registry := startCache(t, repb.DigestFunction_SHA256), remotetest.InMemory(t)
+	c := startCache(t, repb.DigestFunction_SHA256)
+	proxy, registry := remotetest.NewProxy(t, remotetest.Olareg(t), nil)
+	other := remotetest.InMemory(t)
 	blobs, bodies, root := c.built(tarball(t, 10))
-	for _, b := range bodies {
-		if len(b) != 10 {
-			c.put(b)
-		}
-	}
-	client := c.pusher(options{}).sessions.open()
-	base, err := client.Sink(oci.Reference{Registry: registry, Repository: "base"})
-	must(t, err)
 	shared := blobtest.Describe(tarball(t, 10))
-	must(t, base.Put(t.Context(), shared, blobtest.Content(tarball(t, 10))))
-
-	plan := deploy.Plan{Blobs: blobs, Bases: []deploy.Base{{Registries: []string{registry}, Repository: "base"}}}
-	plan.Operations = []deploy.Operation{pushTo(registry, "app", "bes", root)}
-	_, err = c.pusher(options{registries: places{registry + "/app"}}).Push(t.Context(), c.job(plan))
-	wantError(t, err, "not found") // the base may not be read
-	if _, err := c.pusher(options{}).Push(t.Context(), c.job(plan)); err != nil {
-		t.Error(err)
+	for i, b := range bodies {
+		if oci.DigestOf(b) == shared.Digest {
+			blobs[i].Output = ""
+			continue
+		}
+		c.put(b)
 	}
-	must(t, image(registry+"/app:v1"))
+	base, err := c.pusher(options{}).sessions.open().Sink(oci.Reference{Registry: registry, Repository: "base"})
+	must(t, err)
+	must(t, base.Put(t.Context(), shared, blobtest.Content(tarball(t, 10))))
+	proxy.Reset()
+
+	for to, read := range map[string]bool{registry: false, other: true} {
+		plan := deploy.Plan{Blobs: blobs, Bases: []deploy.Base{{Registries: []string{registry}, Repository: "base"}}}
+		plan.Operations = []deploy.Operation{pushTo(to, "app", "bes", root)}
+		_, err = c.pusher(options{registries: places{to + "/app"}}).Push(t.Context(), c.job(plan))
+		wantError(t, err, "not found") // the base may not be read
+		proxy.Reset()
+		if _, err := c.pusher(options{}).Push(t.Context(), c.job(plan)); err != nil {
+			t.Error(err)
+		}
+		seen, _ := proxy.Reset()
+		if slices.ContainsFunc(seen, func(s remotetest.Seen) bool { return s.Method == "GET" && strings.HasPrefix(s.Path, "/v2/base/blobs/") }) != read {
+			t.Errorf("a push to %s: the layer is read: %v\n%v", to, !read, seen)
+		}
+		must(t, image(to+"/app:v1"))
+	}
 }
 
 func TestOtherRegistriesAreRefused(t *testing.T) {
