@@ -59,7 +59,7 @@ type servers struct {
 }
 
 func (s *servers) open(ctx context.Context, p process) (err error) {
-	places, err := s.stores.places(ctx, p)
+	places, err := s.stores.places(ctx, p, s.log)
 	if err != nil {
 		return err
 	}
@@ -153,6 +153,7 @@ func (s *servers) serve(ctx context.Context) error {
 		all.Go(func() error { return s.commits.Serve(s.listeners.commits) })
 		all.Go(func() error { s.stopCommits(ctx); return nil })
 	}
+	context.AfterFunc(ctx, func() { s.log.Info("stopping") })
 	all.Go(func() error { every(ctx, sweepEvery, s.sweep); return nil })
 	all.Go(func() error { every(ctx, s.collectInterval, s.collect); return nil })
 	return all.Wait()
@@ -176,7 +177,6 @@ func (s *servers) serveHTTP(ctx context.Context, all *errgroup.Group, server *ht
 // cut can be continued.
 func (s *servers) stop(ctx context.Context, server *http.Server) error {
 	<-ctx.Done()
-	s.log.Info("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
 	if server.Shutdown(grace) == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
@@ -84,10 +85,10 @@ func (o storeOptions) check() error {
 }
 
 // places opens the stores. Only that of a bucket is asked whether it is there.
-func (o storeOptions) places(ctx context.Context, p process) ([]store.Named, error) {
+func (o storeOptions) places(ctx context.Context, p process, log *slog.Logger) ([]store.Named, error) {
 	var all []store.Named
 	for _, name := range o.names {
-		place, err := o.place(ctx, p, name)
+		place, err := o.place(ctx, p, log, name)
 		if err != nil {
 			return nil, fmt.Errorf("--blob-store %s: %w", name, err)
 		}
@@ -96,14 +97,14 @@ func (o storeOptions) places(ctx context.Context, p process) ([]store.Named, err
 	return all, nil
 }
 
-func (o storeOptions) place(ctx context.Context, p process, name string) (store.Place, error) {
+func (o storeOptions) place(ctx context.Context, p process, log *slog.Logger, name string) (store.Place, error) {
 	switch name {
 	case "reapi":
 		return o.reapi()
 	case "s3":
 		return o.bucket(ctx)
 	case "upstream":
-		return upstreams{o.upstreams, wiring.NewClient(p.Getenv, remote.Options{})}, nil
+		return upstreams{o.upstreams, wiring.NewClient(p.Getenv, remote.Options{}), log}, nil
 	}
 	return nil, nil // the directory is the store's own
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -42,6 +43,7 @@ func parseUpstream(s string) (upstream, error) {
 type upstreams struct {
 	allowed []upstream
 	client  *remote.Client
+	log     *slog.Logger
 }
 
 // of are the repositories to ask for a blob.
@@ -122,8 +124,12 @@ func (u upstreams) has(ctx context.Context, d oci.Descriptor) (bool, error) {
 		if err == nil && found.Size == d.Size {
 			return true, nil
 		}
-		if err != nil && !errors.Is(err, blob.ErrNotFound) {
+		switch {
+		case err == nil || errors.Is(err, blob.ErrNotFound):
+		case blob.IsTransient(err) || ctx.Err() != nil:
 			errs = append(errs, err)
+		default: // it lets us not in: whoever pushes may send the blob
+			u.log.WarnContext(ctx, "upstream", "error", err)
 		}
 	}
 	return false, errors.Join(errs...)

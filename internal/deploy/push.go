@@ -187,16 +187,23 @@ func (p *push) hasTag(ctx context.Context, tag string) (bool, error) {
 }
 
 func (p *push) send(ctx context.Context) (err error) {
-	root := p.result.Operation.Root
 	to := p.to
 	if p.DryRun {
 		to = dry{p.to}
 	}
-	p.result.Report, err = p.copy(ctx, to)
-	if err != nil {
+	err = p.transfer(ctx, to)
+	if p.there && errors.Is(err, blob.ErrLacking) { // the manifest is there, and a cache has forgotten what it names
+		p.there, p.tagged = false, false
+		err = p.transfer(ctx, to)
+	}
+	return err
+}
+
+func (p *push) transfer(ctx context.Context, to Repository) (err error) {
+	if p.result.Report, err = p.copy(ctx, to); err != nil {
 		return err
 	}
-	p.ref.Digest = root.Digest
+	p.ref.Digest = p.result.Operation.Root.Digest
 	p.result.Names = []string{p.ref.String()}
 	return p.tag(ctx, to)
 }
