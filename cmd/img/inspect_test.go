@@ -107,7 +107,7 @@ func entriesOf(ts *testscript.TestScript, dir string) []layer.Entry {
 			return err
 		}
 		name, err := filepath.Rel(ts.MkAbs(dir), path)
-		all = append(all, layer.Entry{Path: filepath.ToSlash(name), From: path, Size: info.Size(), Metadata: layer.Metadata{Mode: 0o644}})
+		all = append(all, layer.Entry{Path: filepath.ToSlash(name), From: path, Size: info.Size(), Metadata: &layer.Metadata{Mode: 0o644}})
 		return err
 	}))
 	all, err := layer.Arrange(context.Background(), all)

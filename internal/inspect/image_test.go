@@ -114,11 +114,11 @@ func gzipLayer(s *store, plain []byte) made {
 func lazyLayer(t testing.TB, s *store, format layer.Format, files map[string]string) made {
 	t.Helper()
 	dir := t.TempDir()
-	entries := []layer.Entry{{Path: "dir", Kind: layer.Directory, Metadata: layer.Metadata{Mode: 0o755}}, {Path: "link", Kind: layer.Symlink, Target: "dir"}}
+	entries := []layer.Entry{{Path: "dir", Kind: layer.Directory, Metadata: &layer.Metadata{Mode: 0o755}}, {Path: "link", Kind: layer.Symlink, Target: "dir"}}
 	for name, content := range files {
 		from := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
 		must(t, os.WriteFile(from, []byte(content), 0o644))
-		entries = append(entries, layer.Entry{Path: name, From: from, Size: int64(len(content)), Metadata: layer.Metadata{Mode: 0o644, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}}})
+		entries = append(entries, layer.Entry{Path: name, From: from, Size: int64(len(content)), Metadata: &layer.Metadata{Mode: 0o644, PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}}})
 	}
 	entries, err := layer.Arrange(t.Context(), entries)
 	must(t, err)

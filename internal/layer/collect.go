@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -118,7 +119,7 @@ func (c *Contents) add(e Entry) error {
 }
 
 // Entries returns the contents in the order of the archive, each with its metadata. It reads files, which ctx ends, where only what is
-// in them can tell whether two are alike.
+// in them can tell whether two are alike. It may be called once.
 func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
 	defer c.files.close()
 	entries, err := c.settleLinks()
@@ -130,6 +131,7 @@ func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
 			return nil, err
 		}
 	}
+	c.entries, c.trees = nil, nil // they can be many
 	if entries, err = arrange(ctx, entries); err != nil {
 		return nil, err
 	}
@@ -139,36 +141,40 @@ func (c *Contents) Entries(ctx context.Context) ([]Entry, error) {
 	return entries, c.describe(entries)
 }
 
-// withParents adds the directories above sorted entries that are not among them.
+// withParents adds the directories above sorted entries that are not among them, in place if there is room.
 func withParents(entries []Entry) []Entry {
-	missing := 0
-	eachParent(entries, func(int, string) { missing++ })
-	if missing == 0 {
-		return entries
+	missing := missingParents(entries)
+	n := len(entries)
+	entries = slices.Grow(entries, len(missing))[:n+len(missing)]
+	for i, p := range slices.Backward(missing) {
+		copy(entries[p.before+i+1:], entries[p.before:n])
+		entries[p.before+i] = Entry{Path: p.path, Kind: Directory}
+		n = p.before
 	}
-	out := make([]Entry, 0, len(entries)+missing)
-	done := 0
-	eachParent(entries, func(number int, parent string) {
-		out = append(out, entries[done:number]...)
-		out = append(out, Entry{Path: parent, Kind: Directory})
-		done = number
-	})
-	return append(out, entries[done:]...)
+	return entries
 }
 
-// eachParent calls add with each directory that misses, and the number of the first entry below it. What is below a directory follows it at
-// once: so one is there already when the entry before is it, or below it.
-func eachParent(entries []Entry, add func(number int, parent string)) {
+// parent is a directory, and the number of the first entry below it.
+type parent struct {
+	path   string
+	before int
+}
+
+// missingParents finds directories that are not among sorted entries. What is below a directory follows it at once: so it is there already when
+// the entry before is it, or below it.
+func missingParents(entries []Entry) []parent {
+	var missing []parent
 	before := ""
 	for i := range entries {
 		p := entries[i].Path
 		for j := range len(p) {
 			if p[j] == '/' && before != p[:j] && !below(before, p[:j]) {
-				add(i, p[:j])
+				missing = append(missing, parent{p[:j], i})
 			}
 		}
 		before = p
 	}
+	return missing
 }
 
 // cleanDirectory is cleanPath for what may be a directory's contents: they can go to the root.

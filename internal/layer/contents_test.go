@@ -239,7 +239,7 @@ func TestCancellingEndsTheComparing(t *testing.T) {
 		var c Contents
 		add(&c)
 		ctx, cancel := context.WithCancel(t.Context())
-		if _, err := c.Entries(ctx); err != nil {
+		if _, err := reuse(&c).Entries(ctx); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		cancel()

@@ -35,7 +35,8 @@ type Entry struct {
 	file fileID
 	// Major and Minor are a device's.
 	Major, Minor int64
-	Metadata
+	// Metadata may be shared with other entries, so it is not to be changed. The zero value is that of none.
+	*Metadata
 }
 
 // Kind is what an entry is.

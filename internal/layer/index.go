@@ -25,7 +25,7 @@ type Map struct {
 
 // Member is an entry as it was written. One that became a hard link has the kind Link and its Target.
 type Member struct {
-	Entry
+	*Entry
 	// Sum is the content's digest; it is empty for one without content.
 	Sum    oci.Digest
 	Chunks []*Chunk

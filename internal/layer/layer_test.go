@@ -85,9 +85,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// reuse is the same contents, so that there are entries of them more than once.
+func reuse(c *Contents) *Contents {
+	other := *c
+	other.entries = slices.Clone(c.entries)
+	return &other
+}
+
 func write(t testing.TB, c *Contents, o Options) ([]byte, Result) {
 	t.Helper()
-	entries, err := c.Entries(t.Context())
+	entries, err := reuse(c).Entries(t.Context())
 	must(t, err)
 	var b bytes.Buffer
 	result, err := Write(context.Background(), &b, entries, o)
@@ -446,7 +453,7 @@ func TestHeadersAreThoseOfArchiveTar(t *testing.T) {
 				func(e *Entry) { e.Target, e.Kind = "../ü", Symlink },
 				func(e *Entry) { e.Major, e.Minor, e.Kind = 1<<21-1, 3, CharDevice },
 			} {
-				e := &Entry{Path: name, Kind: kind, Metadata: Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
+				e := &Entry{Path: name, Kind: kind, Metadata: &Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
 				change(e)
 				var want bytes.Buffer
 				if err := tar.NewWriter(&want).WriteHeader(e.header()); err != nil {

@@ -38,7 +38,7 @@ func (x *lazy) members(m *Map) ([]byte, error) {
 	index := b[block:]
 	x.notes = map[string]string{estargz.TOCDigest: string(oci.DigestOf(index))}
 	size := int64(len(index))
-	e := Entry{Path: estargz.Name, Size: size, Metadata: Metadata{Mode: 0o444, Mtime: time.Unix(0, 0)}}
+	e := Entry{Path: estargz.Name, Size: size, Metadata: &Metadata{Mode: 0o444, Mtime: time.Unix(0, 0)}}
 	if !ustar(b[:block], &e) {
 		return nil, fmt.Errorf("estargz: the index has %d bytes: this is more than a tar archive can hold", size)
 	}

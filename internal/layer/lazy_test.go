@@ -37,7 +37,7 @@ func lazyCorpus(t testing.TB) []Entry {
 	entries, err := c.Entries(t.Context())
 	must(t, err)
 	// In the index, an entry without the name of its owner has that of the entry before it with the same ID.
-	m := Metadata{Mode: 0o600, Uname: "somebody"}
+	m := &Metadata{Mode: 0o600, Uname: "somebody"}
 	entries, err = Arrange(t.Context(), append(entries,
 		Entry{Path: "dev/null", Kind: CharDevice, Major: 1, Minor: 3, Metadata: m}, Entry{Path: "dev/sda", Kind: BlockDevice, Major: 8, Metadata: m},
 		Entry{Path: "run/pipe", Kind: Pipe, Metadata: m},

@@ -24,14 +24,16 @@ func (c *Contents) describe(entries []Entry) error {
 	if err != nil {
 		return err
 	}
-	defaults, err := c.defaults()
+	defaults, err := c.defaults() // shared: there may be very many entries
 	if err != nil {
 		return err
 	}
 	for i := range entries {
 		e := &entries[i]
-		e.Metadata = defaults[e.Kind]
+		e.Metadata = &defaults[e.Kind]
 		if a, ok := files[e.Path]; ok {
+			own := *e.Metadata
+			e.Metadata = &own
 			if err := a.apply(e, false); err != nil {
 				return fmt.Errorf("file_metadata of /%s: %w", e.Path, err)
 			}
@@ -47,11 +49,11 @@ func (c *Contents) describe(entries []Entry) error {
 // defaults are the metadata of each kind of entries.
 func (c *Contents) defaults() (all [len(typeflags)]Metadata, err error) {
 	for kind := range all {
-		e := Entry{Kind: Kind(kind), Metadata: Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
+		e := Entry{Kind: Kind(kind), Metadata: &all[kind]}
+		all[kind] = Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}
 		if err := c.Default.apply(&e, true); err != nil {
 			return all, fmt.Errorf("default_metadata: %w", err)
 		}
-		all[kind] = e.Metadata
 	}
 	return all, nil
 }

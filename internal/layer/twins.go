@@ -92,7 +92,7 @@ func linkKnown[K comparable](t *twins, firsts *chains[K], key K, number, yet int
 	e := &t.entries[number]
 	first := firsts.find(key, func(k int32) bool {
 		o := &t.entries[k]
-		return o.Size == e.Size && o.Offset == e.Offset && o.Metadata.same(&e.Metadata)
+		return o.Size == e.Size && o.Offset == e.Offset && o.Metadata.same(e.Metadata)
 	})
 	if first >= 0 {
 		return first
@@ -158,7 +158,7 @@ func (t *twins) compare(ctx context.Context, l loaded) (err error) {
 	id := identity{l.Size, l.sum, l.Metadata.brief()}
 	first := t.read.find(id, func(k int32) bool {
 		e := &t.entries[k]
-		if err != nil || !e.Metadata.same(&l.Metadata) {
+		if err != nil || !e.Metadata.same(l.Metadata) {
 			return false
 		}
 		if l.Size <= smallFile {
@@ -197,7 +197,7 @@ func (t *twins) sameContent(ctx context.Context, a, b *Entry) (bool, error) {
 }
 
 func (m *Metadata) same(o *Metadata) bool {
-	return m.Mode == o.Mode && m.UID == o.UID && m.GID == o.GID && m.Uname == o.Uname && m.Gname == o.Gname &&
+	return m == o || m.Mode == o.Mode && m.UID == o.UID && m.GID == o.GID && m.Uname == o.Uname && m.Gname == o.Gname &&
 		m.Mtime.Equal(o.Mtime) && maps.Equal(m.PAXRecords, o.PAXRecords)
 }
 

@@ -23,7 +23,7 @@ func twinned(t *testing.T, change func(i int, e *Entry), contents ...[]byte) []s
 	dir := t.TempDir()
 	var entries []Entry
 	for i, b := range contents {
-		e := Entry{Path: fmt.Sprint(i), Kind: File, From: filepath.Join(dir, fmt.Sprint(i)), Size: int64(len(b)), Metadata: Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
+		e := Entry{Path: fmt.Sprint(i), Kind: File, From: filepath.Join(dir, fmt.Sprint(i)), Size: int64(len(b)), Metadata: &Metadata{Mode: 0o755, Mtime: time.Unix(0, 0)}}
 		must(t, os.WriteFile(e.From, b, 0o600))
 		change(i, &e)
 		entries = append(entries, e)

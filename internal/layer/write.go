@@ -24,6 +24,12 @@ type archive struct {
 
 // writeEntries writes the archive, of whose entries the small ones are read ahead.
 func writeEntries(ctx context.Context, f *framer, entries []Entry, index indexer) ([]*Member, error) {
+	none := &Metadata{}
+	for i := range entries {
+		if e := &entries[i]; e.Metadata == nil {
+			e.Metadata = none
+		}
+	}
 	t, err := newTwins(entries)
 	if err != nil {
 		return nil, err
@@ -90,7 +96,7 @@ func (a *archive) indexed(e *Entry) *Member {
 	if a.index == nil {
 		return nil
 	}
-	m := &Member{Entry: *e}
+	m := &Member{Entry: e}
 	a.members = append(a.members, m)
 	return m
 }

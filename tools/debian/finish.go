@@ -62,7 +62,7 @@ func (t *tree) links() error {
 	}
 	for _, name := range []string{"bin", "lib", "lib64", "sbin"} {
 		if t.seen["usr/"+name] {
-			if err := t.entry(layer.Entry{Path: name, Kind: layer.Symlink, Target: "usr/" + name, Metadata: layer.Metadata{Mode: 0o777}}); err != nil {
+			if err := t.entry(layer.Entry{Path: name, Kind: layer.Symlink, Target: "usr/" + name, Metadata: &layer.Metadata{Mode: 0o777}}); err != nil {
 				return err
 			}
 		}
@@ -72,5 +72,5 @@ func (t *tree) links() error {
 
 // file adds a file that no package has.
 func (t *tree) file(path string, r io.Reader) error {
-	return t.add(layer.Entry{Path: path, Metadata: layer.Metadata{Mode: 0o644}}, r)
+	return t.add(layer.Entry{Path: path, Metadata: &layer.Metadata{Mode: 0o644}}, r)
 }

@@ -81,7 +81,7 @@ func (t *tree) member(h *tar.Header, r io.Reader) error {
 	if merged.MatchString(p) {
 		p = "usr/" + p
 	}
-	e := layer.Entry{Path: p, Metadata: layer.Metadata{Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Mtime: h.ModTime}}
+	e := layer.Entry{Path: p, Metadata: &layer.Metadata{Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Mtime: h.ModTime}}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		e.Kind = layer.Directory

@@ -173,7 +173,7 @@ func (t *taker) entry(h *tar.Header) (e layer.Entry, err error) {
 	if err != nil {
 		return e, err
 	}
-	e = layer.Entry{Path: p, Kind: kind, Metadata: layer.Metadata{
+	e = layer.Entry{Path: p, Kind: kind, Metadata: &layer.Metadata{
 		Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Uname: h.Uname, Gname: h.Gname, Mtime: h.ModTime, PAXRecords: t.records(h.PAXRecords),
 	}}
 	switch kind {
