@@ -15,17 +15,22 @@ import (
 	"time"
 )
 
-// Daemon is a container daemon that runs for the length of a test. See tools/daemons.
-type Daemon struct {
-	Dir    string // a folder with a short path, which the daemon and commands run by it see
-	Socket string
+// Debian is the small Debian of tools/daemons, in which commands run.
+type Debian struct {
+	Dir string // which the commands see too, at the same path
 
 	root string
 }
 
-// DaemonRoot is the small Debian with the daemons of a release, or the test ends: skipped where daemons cannot run, with
-// what keeps them from it, and failed there with IMG_TEST_DAEMONS=required.
-func DaemonRoot(t testing.TB, suite string) string {
+// Daemon is a container daemon that runs for the length of a test.
+type Daemon struct {
+	Debian
+	Socket string
+}
+
+// NewDebian returns the Debian of a release, or ends the test: skipped where containers cannot run, with what keeps them from
+// it, and failed there with IMG_TEST_DAEMONS=required.
+func NewDebian(t testing.TB, suite string) Debian {
 	t.Helper()
 	if reason := NoDaemons(); reason != "" {
 		SkipUnlessRequired(t, reason)
@@ -34,7 +39,16 @@ func DaemonRoot(t testing.TB, suite string) string {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	Must(t, err)
-	return strings.TrimSpace(string(out))
+	return Debian{Dir: ShortDir(t), root: strings.TrimSpace(string(out))}
+}
+
+// ShortDir is a folder for the length of a test, whose path is short, as those of sockets must be.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "img-")
+	Must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // SkipUnlessRequired ends a test that cannot run here.
@@ -60,17 +74,14 @@ var NoDaemons = sync.OnceValue(func() string {
 // StartDaemon starts a daemon of a kind that tools/daemons/up knows.
 func StartDaemon(t testing.TB, kind, suite string) Daemon {
 	t.Helper()
-	root := DaemonRoot(t, suite)
-	dir, err := os.MkdirTemp("/tmp", "img-")
-	Must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	debian := NewDebian(t, suite)
 	name, _, _ := strings.Cut(kind, "-")
-	d := Daemon{Dir: dir, Socket: filepath.Join(dir, name+".sock"), root: root}
+	d := Daemon{Debian: debian, Socket: filepath.Join(debian.Dir, name+".sock")}
 
-	log, err := os.Create(filepath.Join(dir, "log"))
+	log, err := os.Create(filepath.Join(d.Dir, "log"))
 	Must(t, err)
 	defer log.Close()
-	cmd := exec.Command(daemonTool(t, "up"), kind, suite, dir)
+	cmd := exec.Command(daemonTool(t, "up"), kind, suite, d.Dir)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	Must(t, cmd.Start())
@@ -90,14 +101,14 @@ func StartDaemon(t testing.TB, kind, suite string) Daemon {
 	return d
 }
 
-// Command is how a command is run inside of the daemon's small Debian.
-func (d Daemon) Command(t testing.TB, command ...string) []string {
+// Command is how a command is run in it.
+func (d Debian) Command(t testing.TB, command ...string) []string {
 	t.Helper()
 	return append([]string{daemonTool(t, "enter"), d.root, d.Dir}, command...)
 }
 
-// Run runs a command there and returns what it prints.
-func (d Daemon) Run(t testing.TB, command ...string) string {
+// Run runs a command in it and returns what it prints.
+func (d Debian) Run(t testing.TB, command ...string) string {
 	t.Helper()
 	line := d.Command(t, command...)
 	out, err := exec.Command(line[0], line[1:]...).CombinedOutput()

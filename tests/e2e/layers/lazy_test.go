@@ -144,7 +144,7 @@ func startSnapshotter(t *testing.T, registry string) snapshotter {
 	get.Stderr = os.Stderr
 	program, err := get.Output()
 	bazeltest.Must(t, err)
-	dir := scratch(t)
+	dir := bazeltest.ShortDir(t)
 	config := fmt.Sprintf("no_background_fetch = true\n[[resolver.host.%q.mirrors]]\nhost = %q\ninsecure = true\n", registry, registry)
 	bazeltest.Must(t, os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o644))
 	log, err := os.Create(filepath.Join(dir, "log"))

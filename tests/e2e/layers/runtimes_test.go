@@ -4,16 +4,13 @@ package layers_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -23,52 +20,6 @@ import (
 
 // suite is the Debian release whose containerd and umoci unpack the layers. See tools/daemons.
 const suite = "trixie"
-
-// root is the small Debian that has them, or the test ends: skipped where it cannot run, with what keeps it from it.
-func root(t *testing.T) string {
-	t.Helper()
-	reason := ""
-	if os.Getuid() != 0 {
-		reason = "layers are unpacked by containerd and umoci as root only"
-	} else if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
-		reason = fmt.Sprintf("containerd and umoci need mounts of their own, which are not allowed here: %v: %s", err, out)
-	}
-	if reason != "" {
-		if os.Getenv("IMG_TEST_DAEMONS") == "required" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
-	}
-	cmd := exec.Command(daemonTool(t, "get"), suite)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	bazeltest.Must(t, err)
-	return strings.TrimSpace(string(out))
-}
-
-func daemonTool(t *testing.T, name string) string {
-	return filepath.Join(bazeltest.Root(t), "tools", "daemons", name)
-}
-
-// scratch is a folder with a short path, as sockets need it.
-func scratch(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "img-layers-")
-	bazeltest.Must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// inside runs a command inside of the small Debian, which sees dir.
-func inside(t *testing.T, root, dir string, command ...string) string {
-	t.Helper()
-	cmd := exec.Command(daemonTool(t, "enter"), append([]string{root, dir}, command...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", command, err, out)
-	}
-	return string(out)
-}
 
 // layoutOf writes an image for each layer into an OCI layout, and returns their names.
 func layoutOf(t *testing.T, dir string, blobs map[string]string) []string {
@@ -124,7 +75,8 @@ func unpackable(t *testing.T) map[string]string {
 }
 
 func TestUmociUnpacksLayers(t *testing.T) {
-	root, dir := root(t), scratch(t)
+	debian := bazeltest.NewDebian(t, suite)
+	dir := debian.Dir
 	blobs := unpackable(t)
 	for name, path := range blobs {
 		if strings.HasSuffix(path, ".zst") {
@@ -133,27 +85,27 @@ func TestUmociUnpacksLayers(t *testing.T) {
 	}
 	for _, name := range layoutOf(t, filepath.Join(dir, "layout"), blobs) {
 		bundle := filepath.Join(dir, "bundle-"+name)
-		inside(t, root, dir, "umoci", "unpack", "--image", filepath.Join(dir, "layout")+":"+name, bundle)
+		debian.Run(t, "umoci", "unpack", "--image", filepath.Join(dir, "layout")+":"+name, bundle)
 		checkTree(t, name, filepath.Join(bundle, "rootfs"), read(t, blobs[name]), true)
 	}
 }
 
 func TestContainerdUnpacksLayers(t *testing.T) {
-	root, dir := root(t), scratch(t)
-	startContainerd(t, dir)
+	containerd := bazeltest.StartDaemon(t, "containerd", suite)
+	dir := containerd.Dir
 	blobs := unpackable(t)
 	names := layoutOf(t, filepath.Join(dir, "layout"), blobs)
-	ctr := []string{"ctr", "-a", filepath.Join(dir, "containerd.sock"), "images"}
+	ctr := []string{"ctr", "-a", containerd.Socket, "images"}
 	out, err := exec.Command("tar", "-C", filepath.Join(dir, "layout"), "-cf", filepath.Join(dir, "layout.tar"), ".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("tar: %v\n%s", err, out)
 	}
-	inside(t, root, dir, append(ctr, "import", "--base-name", "test/layers", "--all-platforms", "--snapshotter", "native", filepath.Join(dir, "layout.tar"))...)
+	containerd.Run(t, append(ctr, "import", "--base-name", "test/layers", "--all-platforms", "--snapshotter", "native", filepath.Join(dir, "layout.tar"))...)
 	for _, name := range names {
 		out := filepath.Join(dir, "out-"+name)
 		bazeltest.Must(t, os.MkdirAll(out, 0o755))
 		mount := strings.Join(append(ctr, "mount", "--platform", "linux/amd64", "--snapshotter", "native", "test/layers:"+name, out+".mount"), " ")
-		inside(t, root, dir, "bash", "-c", "mkdir "+out+".mount && "+mount+" && cp -a "+out+".mount/. "+out)
+		containerd.Run(t, "bash", "-c", "mkdir "+out+".mount && "+mount+" && cp -a "+out+".mount/. "+out)
 		members := read(t, blobs[name])
 		checkTree(t, name, out, members, true)
 		checkAttributes(t, name, out, members)
@@ -176,29 +128,4 @@ func checkAttributes(t *testing.T, layer, dir string, members []member) {
 			}
 		}
 	}
-}
-
-// startContainerd runs a containerd for the length of the test.
-func startContainerd(t *testing.T, dir string) {
-	t.Helper()
-	log, err := os.Create(filepath.Join(dir, "log"))
-	bazeltest.Must(t, err)
-	defer log.Close()
-	cmd := exec.Command(daemonTool(t, "up"), "containerd", suite, dir)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	bazeltest.Must(t, cmd.Start())
-	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-		cmd.Wait()
-	})
-	for range 300 {
-		if conn, err := net.Dial("unix", filepath.Join(dir, "containerd.sock")); err == nil {
-			conn.Close()
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	b, _ := os.ReadFile(log.Name())
-	t.Fatalf("containerd does not listen:\n%s", b)
 }
