@@ -1,0 +1,134 @@
+// Package guides_test does what the guides in docs/guides say, word for word: it writes their files, runs their commands with a real Bazel, and
+// compares what these print with what the guide shows.
+//
+// In a guide, a block whose first line is a comment with a path is that file, or more of it. A block of sh is run, and a block of text after it is what
+// it prints, as far as it is shown: … stands for anything, and other lines may be between. A block that says untried is left alone; so are other languages.
+package guides_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
+)
+
+// The guides that go on where getting-started ends.
+var guides = []string{"platforms", "layers", "pushing", "stamping", "estargz", "rule-authors", "migration"}
+
+func TestGuides(t *testing.T) {
+	registry := bazeltest.StartRegistry(t)
+	w := bazeltest.NewWorkspace(t, "workspace", "guides")
+	r := runner{w.Dir, strings.NewReplacer(
+		"registry.example.com", registry,
+		"index.docker.io", registry,
+		`digest = "sha256:…"`, `digest = "`+pushBase(t, registry)+`"`,
+	), environment(t)}
+	r.clear(t)
+	r.write(t, "MODULE.bazel", "include(\"//:override.MODULE.bazel\")\n")
+	r.write(t, "BUILD.bazel", "")
+	r.follow(t, blocks(t, "getting-started"))
+	begin := t.TempDir()
+	r.copyFiles(t, r.dir, begin)
+	for _, name := range guides {
+		t.Run(name, func(t *testing.T) {
+			r.clear(t)
+			r.copyFiles(t, begin, r.dir)
+			r.follow(t, blocks(t, name))
+		})
+	}
+}
+
+// environment has bazel and crane on PATH, and credentials of nobody.
+func environment(t *testing.T) []string {
+	t.Helper()
+	bin := t.TempDir()
+	// Debian's bazel prefers one on PATH, which would be this one, unless it is told not to look.
+	wrapper := "#!/bin/sh\nBAZEL_DEBIAN=1 exec '" + bazeltest.Find(t) + "' --max_idle_secs=300 \"$@\"\n"
+	bazeltest.Must(t, os.WriteFile(filepath.Join(bin, "bazel"), []byte(wrapper), 0o755))
+	bazeltest.Must(t, os.Symlink(bazeltest.Tool(t, "crane"), filepath.Join(bin, "crane")))
+	return append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+t.TempDir())
+}
+
+type runner struct {
+	dir     string
+	replace *strings.Replacer
+	env     []string
+}
+
+// clear takes the files of the guide before away, and not what Bazel has there.
+func (r runner) clear(t *testing.T) {
+	t.Helper()
+	for _, path := range r.files(t, r.dir) {
+		bazeltest.Must(t, os.RemoveAll(path))
+	}
+}
+
+func (r runner) copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for _, path := range r.files(t, from) {
+		if out, err := exec.Command("cp", "-a", path, to).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// files are the files and folders of a guide in a workspace.
+func (r runner) files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	bazeltest.Must(t, err)
+	var paths []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "bazel-") && e.Name() != "override.MODULE.bazel" {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
+}
+
+// write adds text to a file.
+func (r runner) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(r.dir, name)
+	bazeltest.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	have, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	text = string(have) + r.replace.Replace(text)
+	bazeltest.Must(t, os.WriteFile(path, []byte(text), 0o755))
+}
+
+func (r runner) follow(t *testing.T, all []block) {
+	t.Helper()
+	printed := ""
+	for _, b := range all {
+		switch {
+		case b.file != "":
+			r.write(t, b.file, b.text)
+		case b.language == "sh":
+			printed = r.run(t, b)
+		case b.language == "text":
+			if line := missing(r.replace.Replace(b.text), printed); line != "" {
+				t.Fatalf("line %d: what is shown there was not printed: %q. This was:\n%s", b.line, line, printed)
+			}
+		}
+	}
+}
+
+func (r runner) run(t *testing.T, b block) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", r.replace.Replace(b.text))
+	cmd.Dir, cmd.Env = r.dir, r.env
+	out, err := cmd.CombinedOutput()
+	if err != nil && !b.fails {
+		t.Fatalf("line %d: %v\n%s\n%s", b.line, err, b.text, out)
+	}
+	if err == nil && b.fails {
+		t.Fatalf("line %d: succeeds, and is said to fail:\n%s\n%s", b.line, b.text, out)
+	}
+	return string(out)
+}
