@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -94,22 +92,7 @@ func (u upstreams) OpenRange(ctx context.Context, d oci.Descriptor, offset int64
 
 // Missing implements [store.Place].
 func (u upstreams) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
-	there := make([]bool, len(ds))
-	all, asking := errgroup.WithContext(ctx)
-	all.SetLimit(16)
-	for i, d := range ds {
-		all.Go(func() (err error) { there[i], err = u.has(asking, d); return err })
-	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []oci.Descriptor
-	for i, d := range ds {
-		if !there[i] {
-			missing = append(missing, d)
-		}
-	}
-	return missing, nil
+	return blob.MissingOf(ctx, 16, ds, u.has)
 }
 
 func (u upstreams) has(ctx context.Context, d oci.Descriptor) (bool, error) {

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 
+	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -60,33 +60,23 @@ func (c *httpCache) open(ctx context.Context, b named, offset int64) (io.ReadClo
 
 // missing asks for each blob. There is no request for many.
 func (c *httpCache) missing(ctx context.Context, bs []named) ([]oci.Descriptor, error) {
-	absent := make([]bool, len(bs))
-	all, ctx := errgroup.WithContext(ctx)
-	all.SetLimit(16)
-	for i, b := range bs {
-		all.Go(func() error {
-			resp, err := c.do(ctx, http.MethodHead, b, 0)
-			var said *Error
-			if errors.As(err, &said) && said.Code == codes.NotFound {
-				absent[i] = true
-				return nil
-			}
-			if err == nil {
-				resp.Body.Close()
-			}
-			return err
-		})
+	keys := map[oci.Digest]named{}
+	var ds []oci.Descriptor
+	for _, b := range bs {
+		keys[b.Digest] = b
+		ds = append(ds, b.Descriptor)
 	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []oci.Descriptor
-	for i, b := range bs {
-		if absent[i] {
-			missing = append(missing, b.Descriptor)
+	return blob.MissingOf(ctx, 16, ds, func(ctx context.Context, d oci.Descriptor) (bool, error) {
+		resp, err := c.do(ctx, http.MethodHead, keys[d.Digest], 0)
+		var said *Error
+		if errors.As(err, &said) && said.Code == codes.NotFound {
+			return false, nil
 		}
-	}
-	return missing, nil
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil, err
+	})
 }
 
 func (c *httpCache) do(ctx context.Context, method string, b named, offset int64) (*http.Response, error) {

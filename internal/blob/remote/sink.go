@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
@@ -14,22 +12,7 @@ import (
 // Missing implements [blob.Sink]. It asks for manifests, side by side. Of other blobs it says missing unless this run has seen
 // them here, since Put finds out with the request that it needs anyway.
 func (r *Repository) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
-	there := make([]bool, len(ds))
-	all, asking := errgroup.WithContext(ctx)
-	all.SetLimit(r.host.pushes.most) // the rest would wait for their turn
-	for i, d := range ds {
-		all.Go(func() (err error) { there[i], err = r.has(asking, d); return err })
-	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []oci.Descriptor
-	for i, d := range ds {
-		if !there[i] {
-			missing = append(missing, d)
-		}
-	}
-	return missing, nil
+	return blob.MissingOf(ctx, r.host.pushes.most, ds, r.has) // more would wait for their turn
 }
 
 func (r *Repository) has(ctx context.Context, d oci.Descriptor) (bool, error) {

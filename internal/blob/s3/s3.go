@@ -16,7 +16,6 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -127,22 +126,7 @@ func (o *object) Read(p []byte) (int, error) {
 
 // Missing implements [blob.Sink]. An object of another size is missing: it is none of ours, and Put replaces it.
 func (b *Bucket) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
-	there := make([]bool, len(ds))
-	all, asking := errgroup.WithContext(ctx)
-	all.SetLimit(16)
-	for i, d := range ds {
-		all.Go(func() (err error) { there[i], err = b.has(asking, d); return err })
-	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []oci.Descriptor
-	for i, d := range ds {
-		if !there[i] {
-			missing = append(missing, d)
-		}
-	}
-	return missing, nil
+	return blob.MissingOf(ctx, 16, ds, b.has)
 }
 
 func (b *Bucket) has(ctx context.Context, d oci.Descriptor) (bool, error) {
