@@ -1,7 +1,4 @@
-"""Layers of images.
-
-See [image_layer](#image_layer), [layer_from_tar](#layer_from_tar) and [file_metadata](#file_metadata).
-"""
+"""Layers of images, out of files and out of archives."""
 
 load("//img/private:file_metadata.bzl", _file_metadata = "file_metadata")
 load("//img/private/rules:layer.bzl", _image_layer = "image_layer")

@@ -6,9 +6,9 @@ def file_metadata(mode = None, uid = None, gid = None, uname = None, gname = Non
     """Describes metadata for `image_layer`'s `default_metadata` and `file_metadata`.
 
     Args:
-      mode: (str) permission bits in octal, such as "0644" or "4755".
-      uid: (int) numeric owner.
-      gid: (int) numeric group.
+      mode: (str) permission bits in octal, such as "0644" or "4755"; anything else is an error when the layer is made.
+      uid: (int) numeric owner, not negative.
+      gid: (int) numeric group, not negative.
       uname: (str) name of the owner.
       gname: (str) name of the group.
       mtime: (str) modification time, RFC 3339, such as "2024-01-31T12:00:00Z".

@@ -11,7 +11,7 @@ LayerInfo = provider(
         "blob": "(File|None) the layer as it is stored in a registry; None when only its description is known (a shallow base)",
         "estargz": "(bool) whether the layer can be mounted lazily",
         "media_type": "(str) OCI media type of the blob",
-        "metadata": "(File) JSON object with name, mediaType, digest, size, diff_id and annotations",
+        "metadata": "(File) JSON object with name, mediaType, digest, size, diff_id and annotations, as [the format](../formats/layer.md#the-description) has it",
     },
 )
 
@@ -52,7 +52,7 @@ PullInfo = provider(
 DeployInfo = provider(
     doc = "Something that can be pushed or loaded.",
     fields = {
-        "deploy_manifest": "(File) the plan: JSON, docs/formats/plan.md",
+        "deploy_manifest": "(File) the plan: JSON, in a [format](../formats/plan.md) of its own",
         "image": "(ImageManifestInfo|ImageIndexInfo|None) what is deployed; None when it is more than one",
         "layer_hints": "(File|None) reserved for where layers may be found",
     },

@@ -107,11 +107,11 @@ image_layer(
 """,
     attrs = {
         "annotations": attr.string_dict(
-            doc = "Annotations of the layer's descriptor.",
+            doc = "Annotations of the layer's descriptor: key → value, verbatim.",
         ),
         "annotations_file": attr.label(
             allow_single_file = True,
-            doc = "File of `KEY=VALUE` lines, merged over `annotations`.",
+            doc = "File of `KEY=VALUE` lines, merged over `annotations`. A line without `=` is an error.",
         ),
         "compress": attr.string(
             default = "auto",

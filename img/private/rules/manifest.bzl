@@ -153,7 +153,7 @@ Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `o
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "cmd": attr.string_list(
-            doc = "Default arguments of the entrypoint.",
+            doc = "Default arguments of the entrypoint. Empty: the base's, unless `entrypoint` is set.",
         ),
         "config_fragment": attr.label(
             allow_single_file = True,
@@ -167,10 +167,10 @@ Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `o
             doc = "File with the time of creation, RFC 3339. Without it the base's stays, or none is said.",
         ),
         "entrypoint": attr.string_list(
-            doc = "Command to run. It clears the base's `cmd`.",
+            doc = "Command to run, a program and its first arguments. It clears the base's `cmd`. Empty: the base's.",
         ),
         "env": attr.string_dict(
-            doc = "Environment variables, merged over the base's, which keep their order. Values are templates: `{{$PATH}}` is the base's `PATH`.",
+            doc = "Environment variables, name → value, merged over the base's, which keep their order. Values are templates: `{{$PATH}}` is the base's `PATH`.",
         ),
         "labels": attr.string_dict(
             doc = "Labels of the config, merged over the base's. Values are templates.",
@@ -183,13 +183,13 @@ Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `o
             doc = "Platform to build for, whatever `--platforms` says.",
         ),
         "stop_signal": attr.string(
-            doc = "Signal that asks a container to stop, such as `SIGTERM`.",
+            doc = "Signal that asks a container to stop, such as `SIGTERM`. Empty: the base's.",
         ),
         "user": attr.string(
-            doc = "User and group to run as: `user`, `uid`, `user:group` or `uid:gid`.",
+            doc = "User and group to run as: `user`, `uid`, `user:group` or `uid:gid`. Empty: the base's.",
         ),
         "working_dir": attr.string(
-            doc = "Working directory of the entrypoint.",
+            doc = "Working directory of the entrypoint, an absolute path. Empty: the base's.",
         ),
         "_target_platform": attr.label(default = "//img/private:target_platform", providers = [TargetPlatformInfo]),
     },
