@@ -27,6 +27,7 @@ type release struct {
 	time      time.Time
 	platforms []platform
 	programs  []string
+	vets      bool
 }
 
 func main() {
@@ -43,6 +44,7 @@ func run(args []string) error {
 	url := flags.String("url", published, "where the folder will be found; {version} stands for the version")
 	platforms := flags.String("platforms", every, "which programs to build")
 	dirty := flags.Bool("dirty", false, "release what is not committed, too: to try it")
+	vets := flags.Bool("vet", true, "look at the code of each system first")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -50,6 +52,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	r.vets = *vets
 	return r.make()
 }
 
