@@ -20,12 +20,14 @@ func Dial(endpoint string, o Options) (*grpc.ClientConn, error) {
 	return grpc.NewClient(target(e), dialOptions(e, o)...)
 }
 
-// Trouble makes an [Error] of what a call over such a connection returned: it can tell what may pass, and what to do. what is the thing that
-// the call was about.
+// Trouble makes an [Error] of what a call over such a connection returned: it can tell what may pass. what is the thing that the
+// call was about.
 func Trouble(endpoint, what string, err error) error {
 	e, parsing := ParseEndpoint(endpoint)
 	if err == nil || parsing != nil {
 		return err
 	}
-	return troubleOf(e, what, err)
+	trouble := troubleOf(e, what, err)
+	trouble.noCache = true
+	return trouble
 }

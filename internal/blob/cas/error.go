@@ -27,6 +27,7 @@ type Error struct {
 	Code    codes.Code
 	Message string
 
+	noCache    bool // it is another service, for which what a person can do is another thing
 	retryAfter time.Duration
 	cause      error
 }
@@ -55,6 +56,8 @@ func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 // Hint says what a person can do about it, or nothing.
 func (e *Error) Hint() string {
 	switch {
+	case e.noCache:
+		return ""
 	case e.Code == codes.Unauthenticated, e.Code == codes.PermissionDenied:
 		return "the remote cache wants credentials: set --@rules_img//img/settings:credential_helper, or $IMG_CREDENTIAL_HELPER, as you set Bazel's --credential_helper"
 	case e.isCertificate():

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"os"
 	"testing"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -19,6 +20,26 @@ func FuzzTagFile(f *testing.F) {
 		}
 		if tag, ok := fileTag(s); ok && tagFile(tag) != s {
 			t.Errorf("%q is read as %q, whose file is %q", s, tag, tagFile(tag))
+		}
+	})
+}
+
+// FuzzKnown checks that what is read of a blob elsewhere is of that blob.
+func FuzzKnown(f *testing.F) {
+	digest := oci.DigestOf(nil)
+	f.Add([]byte(`{"digest":"` + string(digest) + `","size":1,"annotations":{"blake3":"00"}}`))
+	f.Add([]byte(`{"digest":"sha256:x","size":-1}`))
+	f.Add([]byte(`null`))
+	s, err := Open(f.TempDir(), Limits{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(s.knownFile(digest), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := s.recall(digest); err == nil && (d.Digest != digest || d.Size < 0) {
+			t.Errorf("%s is read as %v", content, d)
 		}
 	})
 }

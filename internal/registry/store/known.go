@@ -32,8 +32,8 @@ func (s *Store) knownFile(digest oci.Digest) string {
 func (s *Store) recall(digest oci.Digest) (d oci.Descriptor, err error) {
 	content, err := os.ReadFile(s.knownFile(digest))
 	if err == nil {
-		if err = json.Unmarshal(content, &d); err == nil && d.Digest != digest {
-			err = fmt.Errorf("has the digest %q", d.Digest)
+		if err = json.Unmarshal(content, &d); err == nil && (d.Digest != digest || d.Size < 0) {
+			err = fmt.Errorf("has the digest %q and the size %d", d.Digest, d.Size)
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", s.knownFile(digest), err)

@@ -257,8 +257,8 @@ func TestAPushWithoutTheService(t *testing.T) {
 	if n := s.toRegistry.Up(); n < large || n > large+few {
 		t.Errorf("the push sent %d bytes: want the base's layer of %d", n, large)
 	}
-	if n := s.ofTool.Down(); n != 0 {
-		t.Errorf("the push downloaded %d bytes from the cache", n)
+	if n := s.ofTool.Down(); n > few {
+		t.Errorf("the push downloaded %d bytes from the cache: want it to be asked for the base's layer at most", n)
 	}
 	blobs := s.registry.Blobs()
 	if _, ok := blobs[s.baseLayer]; !ok {
