@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -9,9 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/bazel-contrib/rules_img/bench/scene"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -155,13 +154,7 @@ func middle[T cmp.Ordered](all []sample, of func(sample) T) T {
 	return values[len(values)/2]
 }
 
-// usage is what programs used: their processor time, and the most memory of one.
-type usage struct {
-	cpu    time.Duration
-	memory int64
-}
-
-type pusher func(ctx context.Context, w work, registry string) (usage, error)
+type pusher func(ctx context.Context, w work, registry string) (scene.Usage, error)
 
 // sample runs push once, against a registry of its own.
 func (b *bench) sample(ctx context.Context, w work, latency time.Duration, push pusher) (s sample, err error) {
@@ -194,7 +187,7 @@ func (b *bench) sample(ctx context.Context, w work, latency time.Duration, push 
 	if err != nil {
 		return s, err
 	}
-	s.wall, s.cpu, s.memory = time.Since(start), used.cpu, used.memory
+	s.wall, s.cpu, s.memory = time.Since(start), used.CPU, used.Memory
 	seen, sent := proxy.Reset()
 	s.requests, s.sent = len(seen), sent
 	return s, check(ctx, w, registry)
@@ -217,71 +210,27 @@ func check(ctx context.Context, w work, registry string) error {
 	return nil
 }
 
-func (b *bench) pushWithImg(ctx context.Context, w work, registry string) (usage, error) {
+func (b *bench) pushWithImg(ctx context.Context, w work, registry string) (scene.Usage, error) {
 	var repositories []string
 	for i := range w.images {
 		repositories = append(repositories, w.repo(i))
 	}
 	plan := filepath.Join(b.dir, "plan.json")
 	if err := writePlan(plan, registry, w.images, repositories); err != nil {
-		return usage{}, err
+		return scene.Usage{}, err
 	}
-	return b.command(ctx, b.img, "deploy", plan)
+	used, _, err := scene.Program{Path: b.img, Env: []string{"RUNFILES_DIR=" + b.dir}}.Run(ctx, "deploy", plan)
+	return used, err
 }
 
-func (b *bench) pushWithCrane(ctx context.Context, w work, registry string) (all usage, err error) {
+func (b *bench) pushWithCrane(ctx context.Context, w work, registry string) (all scene.Usage, err error) {
 	for i, img := range w.images {
-		u, err := b.command(ctx, b.crane, "push", b.layout(img), fmt.Sprintf("%s/%s:v%d", registry, w.repo(i), i))
+		u, _, err := scene.Program{Path: b.crane}.Run(ctx, "push", b.layout(img), fmt.Sprintf("%s/%s:v%d", registry, w.repo(i), i))
 		if err != nil {
 			return all, err
 		}
-		all.cpu += u.cpu
-		all.memory = max(all.memory, u.memory)
+		all.CPU += u.CPU
+		all.Memory = max(all.Memory, u.Memory)
 	}
 	return all, nil
-}
-
-// command runs a program.
-func (b *bench) command(ctx context.Context, program string, args ...string) (usage, error) {
-	c := exec.CommandContext(ctx, program, args...)
-	c.Env = append(os.Environ(), "RUNFILES_DIR="+b.dir)
-	var said bytes.Buffer
-	c.Stderr = &said
-	if err := c.Start(); err != nil {
-		return usage{}, err
-	}
-	ended := make(chan struct{})
-	peak := make(chan int64)
-	go func() { peak <- watchMemory(c.Process.Pid, ended) }()
-	err := c.Wait()
-	close(ended)
-	memory := <-peak
-	if err != nil {
-		return usage{}, fmt.Errorf("%s: %w\n%s", filepath.Base(program), err, said.String())
-	}
-	return usage{c.ProcessState.UserTime() + c.ProcessState.SystemTime(), memory}, nil
-}
-
-// watchMemory returns the most memory that a process was seen to have had. What the system reports at its end counts what this
-// program had when it started it.
-func watchMemory(pid int, ended <-chan struct{}) (peak int64) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ended:
-			return peak
-		case <-tick.C:
-			peak = max(peak, highWater(pid))
-		}
-	}
-}
-
-// highWater reads VmHWM, which only Linux has.
-func highWater(pid int) (bytes int64) {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
-		fmt.Sscan(rest, &bytes)
-	}
-	return bytes << 10
 }

@@ -1,0 +1,87 @@
+package scene
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
+)
+
+// StartCache runs an empty bazel-remote until ctx ends, and returns its endpoint.
+func StartCache(ctx context.Context) (string, error) {
+	program, err := remotetest.Tool(ctx, "bazel-remote")
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "bench-cache-")
+	if err != nil {
+		return "", err
+	}
+	address, err := FreeAddress()
+	if err != nil {
+		return "", err
+	}
+	return "grpc://" + address, Serve(ctx, func() { os.RemoveAll(dir) }, address, program,
+		"--dir", dir, "--max_size", "10", "--grpc_address", address, "--http_address", "127.0.0.1:0")
+}
+
+// Serve runs a server until ctx ends, and then calls after. It returns when something listens on the address.
+func Serve(ctx context.Context, after func(), address, program string, args ...string) error {
+	server := exec.Command(program, args...)
+	if err := server.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() { server.Wait(); close(ended) }()
+	context.AfterFunc(ctx, func() { server.Process.Kill(); <-ended; after() })
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", address); err == nil {
+			return c.Close()
+		}
+	}
+	return fmt.Errorf("%s: nothing listens on %s", program, address)
+}
+
+// ServeAnywhere runs a server that prints its host:port as the first line, until ctx ends.
+func ServeAnywhere(ctx context.Context, program string, args ...string) (string, error) {
+	server := exec.Command(program, args...)
+	server.Stderr = os.Stderr
+	out, err := server.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := server.Start(); err != nil {
+		return "", err
+	}
+	context.AfterFunc(ctx, func() { server.Process.Kill() })
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	go func() { io.Copy(io.Discard, lines); server.Wait() }()
+	if err != nil {
+		return "", fmt.Errorf("%s printed no address: %w", program, err)
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// FreeAddress is a host:port on loopback that nothing listens on.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Port is the port of a host:port.
+func Port(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
