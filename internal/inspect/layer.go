@@ -87,8 +87,8 @@ type listing struct {
 }
 
 const (
-	maxHeld   = 1 << 30 // bytes of the memory that all files take, about
-	fileCost  = 400
+	maxHeld   = 1 << 30 // bytes of the memory that all files take, about: a million files
+	fileCost  = 1000
 	maxWindow = 128 << 20 // of a zstd frame, as elsewhere here
 	maxDirs   = 1000      // deeper than any file system allows
 )
