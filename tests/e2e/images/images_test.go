@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,12 +23,23 @@ import (
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
 
+// isValid lets img check what Bazel built, where Bazel left it.
+func isValid(t *testing.T, path string) {
+	t.Helper()
+	cmd := exec.Command("go", "run", "-buildvcs=false", "./cmd/img", "validate", path)
+	cmd.Dir = bazeltest.Root(t)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), ": valid (") {
+		t.Errorf("img validate %s: %v\n%s", path, err, out)
+	}
+}
+
 func TestLayoutsAreValidForOthers(t *testing.T) {
 	w := newWorkspace(t)
 	path := w.Build("//:images", "--output_groups=oci_layout")[0]
 	index, err := layout.ImageIndexFromPath(path)
 	bazeltest.Must(t, err)
 	bazeltest.Must(t, validate.Index(index))
+	isValid(t, path)
 	m, err := index.IndexManifest()
 	bazeltest.Must(t, err)
 	if len(m.Manifests) != 1 || !m.Manifests[0].MediaType.IsIndex() {
@@ -50,6 +62,7 @@ func TestLayoutsAreValidForOthers(t *testing.T) {
 func TestArchivesAreValidForOthers(t *testing.T) {
 	w := newWorkspace(t)
 	archive := w.Build("//:load", "--output_groups=tarball")[0]
+	isValid(t, archive)
 	for _, tag := range []string{"app:v1", "registry.example:5000/team/app:latest"} {
 		ref, err := name.NewTag(tag)
 		bazeltest.Must(t, err)
