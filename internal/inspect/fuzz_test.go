@@ -1,14 +1,31 @@
 package inspect_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/bazel-contrib/rules_img/internal/inspect"
 	"github.com/bazel-contrib/rules_img/internal/layer"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
+
+// smallArchive is made once: what a fuzz target does itself is time that it lacks.
+var smallArchive = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	w.WriteHeader(&tar.Header{Name: "a", Mode: 0o644, Size: 1})
+	w.Write([]byte("b"))
+	w.Close()
+	return b.Bytes()
+})
+
+func plainLayer(s *store, plain []byte) made {
+	return made{s.Add(oci.MediaTypeLayer, plain), oci.DigestOf(plain)}
+}
 
 // look does with an image all that can be done.
 func look(t *testing.T, s *store, root oci.Descriptor) {
@@ -26,7 +43,7 @@ func look(t *testing.T, s *store, root oci.Descriptor) {
 	if v, err := r.Validate(t.Context(), "app", root); err == nil {
 		inspect.Text{Bytes: plainBytes}.Verdict(io.Discard, v)
 	}
-	other := image(t, s, nil, gzipLayer(s, archive(t, "644 0 a=b")))
+	other := image(t, s, nil, plainLayer(s, smallArchive()))
 	if d, err := inspect.Compare(t.Context(), r, r, "a", "b", root, other); err == nil {
 		inspect.Text{Bytes: plainBytes}.Difference(io.Discard, d)
 	}
@@ -38,7 +55,7 @@ func FuzzLayer(f *testing.F) {
 	f.Add([]byte("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00\x99\xe9\xd8\x51"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &store{}
-		look(t, s, image(t, s, nil, made{s.Add(oci.MediaTypeLayer, body), oci.DigestOf(body)}))
+		look(t, s, image(t, s, nil, plainLayer(s, body)))
 	})
 }
 
@@ -65,13 +82,13 @@ func FuzzLazyLayer(f *testing.F) {
 
 func FuzzManifest(f *testing.F) {
 	s := &store{}
-	l := gzipLayer(s, archive(f, "644 0 a=b"))
+	l := plainLayer(s, smallArchive())
 	f.Add([]byte(`{"schemaVersion":2,"config":{},"layers":[]}`), []byte(`{}`))
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"`+oci.MediaTypeManifest+`","digest":"sha256:x","size":-1}]}`), []byte(`{"config":{"Env":["A=B"]},"history":[{}]}`))
 	f.Add(encode(f, oci.Manifest{MediaType: oci.MediaTypeManifest, Layers: []oci.Descriptor{l.descriptor}}), []byte(`{"rootfs":{"diff_ids":["x"]}}`))
 	f.Fuzz(func(t *testing.T, document, config []byte) {
 		s := &store{}
-		gzipLayer(s, archive(t, "644 0 a=b"))
+		plainLayer(s, smallArchive())
 		look(t, s, s.Add(oci.MediaTypeManifest, document))
 		look(t, s, s.Add(oci.MediaTypeIndex, document))
 		look(t, s, image(t, s, func(_ map[string]any, m *oci.Manifest) { m.Config = s.Add(oci.MediaTypeConfig, config) }))
