@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -19,14 +20,20 @@ const suite = "trixie"
 var programs = []struct {
 	name    string
 	needs   string // a program that the machine may lack
+	tests   bool   // it has some of its own
 	image   string
 	command []string
 	says    string
 }{
 	{name: "cc", needs: "g++", image: "hello/cc:latest", says: "hello from C++"},
 	{name: "distroless", image: "distroless/cc:debian12", command: []string{"/lib64/ld-linux-x86-64.so.2", "--version"}, says: "stable release version 2.36"},
-	{name: "go", image: "hello/go:latest", says: "hello from Go on amd64, for Europe/Lisbon, with 1"},
+	{name: "go", image: "hello/go:latest", says: "hello from Go on " + runtime.GOARCH + ", for Europe/Lisbon, with 1"},
+	{name: "java", image: "hello/java:latest", says: "hello from Java 17"},
+	{name: "javascript", image: "hello/javascript:latest", says: "hello from TypeScript, again in 2 days"},
+	{name: "many", image: "services/service-36:latest", says: "service-36 listens on port 8036"},
 	{name: "python", image: "hello/python:latest", says: "hello from Python"},
+	{name: "ruleset", image: "hello/awk:latest", tests: true, says: "hello from awk"},
+	{name: "shell", image: "hello/shell:latest", says: "hello from a shell script"},
 }
 
 // TestPrograms builds all of each example, pushes its image, has crane read every byte of it, and starts it in containerd.
@@ -46,7 +53,14 @@ func TestPrograms(t *testing.T) {
 				bazeltest.SkipUnlessRequired(t, "there is no "+p.needs+" on this machine")
 			}
 			w := copyExample(t, p.name)
-			w.Bazel("build", "//...")
+			if p.name == "java" {
+				debianJava(t, w)
+			}
+			if p.tests {
+				w.Bazel("test", "//...")
+			} else {
+				w.Bazel("build", "//...")
+			}
 
 			reference := registry + "/" + p.image
 			push(t, w, registry, "//:push", reference)
@@ -76,6 +90,15 @@ func copyExample(t *testing.T, name string) *bazeltest.Workspace {
 	return w
 }
 
+// debianJava has a Bazel that came from Debian use Debian's Java, without the compiler of headers, which it lacks; others fetch both.
+func debianJava(t *testing.T, w *bazeltest.Workspace) {
+	t.Helper()
+	rc, err := os.ReadFile(filepath.Join(filepath.Dir(bazeltest.Find(t)), "..", "etc", "bazelrc"))
+	if err == nil && strings.Contains(string(rc), "debian_java") {
+		w.WriteFile("user.bazelrc", "common --config=debian_java\nbuild --nojava_header_compilation\n")
+	}
+}
+
 // start loads an image into containerd and returns what a container of it prints.
 func start(t *testing.T, w *bazeltest.Workspace, d bazeltest.Daemon, target string, command ...string) string {
 	t.Helper()
@@ -83,4 +106,18 @@ func start(t *testing.T, w *bazeltest.Workspace, d bazeltest.Daemon, target stri
 	image := printed[len(printed)-1]
 	run := []string{"ctr", "-a", d.Socket, "run", "--rm", "--fifo-dir", filepath.Join(d.Dir, "fifo"), image, filepath.Base(w.Dir)}
 	return d.Run(t, append(run, command...)...)
+}
+
+// TestIntegration runs the example's own test against a Docker of ours.
+func TestIntegration(t *testing.T) {
+	docker := bazeltest.StartDaemon(t, "docker-overlay2", suite)
+	client := []string{"docker", "-H", "unix://" + docker.Socket}
+	wrapper := filepath.Join(docker.Dir, "docker")
+	bazeltest.Must(t, os.WriteFile(wrapper, []byte("#!/bin/sh\nexec "+strings.Join(docker.Command(t, client...), " ")+" \"$@\"\n"), 0o755))
+	copyExample(t, "distroless")
+	w := copyExample(t, "integration")
+	w.Bazel("test", "//...", "--test_output=errors", "--nocache_test_results", "--test_env=DOCKER="+wrapper, "--test_env=DOCKER_HOST=unix://"+docker.Socket)
+	if got := docker.Run(t, append(client, "ps", "--all", "--quiet")...); strings.TrimSpace(got) != "" {
+		t.Errorf("the test leaves containers behind: %s", got)
+	}
 }
