@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -46,8 +47,16 @@ var (
 		}
 		return nil
 	}}
-	binaries = data{"binaries", "the programs of the Go toolchain", programs}
-	noise    = data{"noise", "1 GiB that does not compress, in four files", func(dir string) error { return random(dir, 4, 256<<20) }}
+	binaries     = data{"binaries", "the programs of the Go toolchain", programs}
+	manyBinaries = data{"many-binaries", "1.5 GB of programs of the Go toolchain", func(dir string) error {
+		for i := range 18 {
+			if err := shuffledPrograms(filepath.Join(dir, fmt.Sprint(i)), uint64(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	noise = data{"noise", "1 GiB that does not compress, in four files", func(dir string) error { return random(dir, 4, 256<<20) }}
 )
 
 // pieces writes the first n pieces of Go's sources, and of modules if those do not suffice.
@@ -99,6 +108,23 @@ func goEnv(name string) (string, error) {
 
 // programs copies those of the Go toolchain.
 func programs(dir string) error {
+	return eachProgram(func(path string, b []byte) error { return writeFile(filepath.Join(dir, path), b) })
+}
+
+// shuffledPrograms writes them with their pieces in another order. Pieces are as long as deflate looks back: so they compress as well, and
+// no frame is like one of another order.
+func shuffledPrograms(dir string, order uint64) error {
+	const piece = 32 << 10
+	r := rand.New(rand.NewPCG(order, 0))
+	return eachProgram(func(path string, b []byte) error {
+		pieces := slices.Collect(slices.Chunk(b, piece))
+		r.Shuffle(len(pieces), func(i, j int) { pieces[i], pieces[j] = pieces[j], pieces[i] })
+		return writeFile(filepath.Join(dir, path), slices.Concat(pieces...))
+	})
+}
+
+// eachProgram calls f with each program of the Go toolchain.
+func eachProgram(f func(path string, b []byte) error) error {
 	goroot, err := goEnv("GOROOT")
 	if err != nil {
 		return err
@@ -113,7 +139,7 @@ func programs(dir string) error {
 			if err != nil {
 				return err
 			}
-			return writeFile(filepath.Join(dir, from, strings.TrimPrefix(path, root)), b)
+			return f(from+strings.TrimPrefix(path, root), b)
 		})
 		if err != nil {
 			return err

@@ -1,7 +1,7 @@
 // Command layer measures how fast layers are made, how large they are and how much memory it takes, side by side with what else is on the
 // machine: GNU tar with pigz, gzip and zstd, bsdtar, and another img.
 //
-//	go run ./bench/layer [-n RUNS] [-only PATTERN] [-write docs/performance.md]
+//	go run ./bench/layer [-n RUNS] [-only PATTERN] [-large] [-write docs/performance.md]
 //
 // The tools take turns, A B A B, and medians are compared, so that what else the machine does harms all alike. Every result is checked. Data are
 // the same on machines with the same Go: its sources and programs, and numbers of ChaCha8. They are kept in the user's cache directory.
@@ -28,15 +28,16 @@ func main() {
 	defer stop()
 	runs := flag.Int("n", 5, "how often each tool runs")
 	only := flag.String("only", "", "a regular expression: measure only works whose name it matches")
+	large := flag.Bool("large", false, "1.5 GB of large binaries instead of 86 MB: takes 3 GB on the disk and some minutes")
 	write := flag.String("write", "", "a Markdown file whose table to replace")
 	flag.Parse()
-	if err := bench(ctx, *runs, *only, *write); err != nil {
+	if err := bench(ctx, *runs, *only, *write, *large); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(ctx context.Context, runs int, only, write string) error {
+func bench(ctx context.Context, runs int, only, write string, large bool) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil || runs < 1 {
 		return errors.Join(err, errors.New("want -n of at least 1, and -only a regular expression"))
@@ -50,7 +51,7 @@ func bench(ctx context.Context, runs int, only, write string) error {
 		return fmt.Errorf("build img, from the module's root: %w\n%s", err, out)
 	}
 	var table []row
-	for _, w := range works(dir, img) {
+	for _, w := range works(dir, img, large) {
 		if !pattern.MatchString(w.name) {
 			continue
 		}
