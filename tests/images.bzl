@@ -7,11 +7,12 @@ def base(name, platforms, repository = "base"):
 
     Args:
       name: (str) name of the index.
-      platforms: (list of str) os/architecture[/variant].
+      platforms: (list of str) os/architecture[/variant][@os.version].
       repository: (str) where it was pulled from.
     """
     for p in platforms:
-        parts = p.split("/") + [""]
+        path, _, version = p.partition("@")
+        parts = path.split("/") + [""]
         imported_manifest(
             name = name + "-" + p,
             architecture = parts[1],
@@ -22,6 +23,7 @@ def base(name, platforms, repository = "base"):
             layers = ["//tests:base/layer.json"],
             manifest = "//tests:base/manifest.json",
             os = parts[0],
+            platform = json.encode({"os.version": version} if version else {}),
             variant = parts[2],
         )
     imported_index(

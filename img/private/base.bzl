@@ -6,13 +6,14 @@ load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "PullInfo")
 
 visibility("//img/private/rules/...")
 
-def choose_base(ctx, base, platform):
+def choose_base(ctx, base, platform, os_version):
     """The manifest of base to build on.
 
     Args:
       ctx: the rule's context.
       base: (Target|None) an image or an index.
       platform: the platform to build for, with the fields os, architecture and variant.
+      os_version: (str) of the system, or how it begins; empty takes any.
 
     Returns:
       ImageManifestInfo, or None without a base.
@@ -20,15 +21,26 @@ def choose_base(ctx, base, platform):
     if not base:
         return None
     candidates = base[ImageIndexInfo].manifests if ImageIndexInfo in base else [base[ImageManifestInfo]]
-    found = choose(candidates, platform)
+    found = choose([c for c in candidates if _is_version(os_version, c)], platform)
     if not found:
-        fail("{}: base: {} has nothing for {}: it has {}. Build for one of these (--platforms, or the attribute platform), or choose another base.".format(
+        fail("{}: base: {} has nothing for {}: it has {}. Build for one of these (--platforms, or the attribute platform{}), or choose another base.".format(
             ctx.label,
             base.label,
-            format_platform(platform),
-            ", ".join([format_platform(c) for c in candidates]) or "no platform",
+            _with_version(platform, os_version),
+            ", ".join([_with_version(c, _version(c)) for c in candidates]) or "no platform",
+            " and os_version" if os_version else "",
         ))
     return found
+
+def _version(manifest):
+    return manifest.structured_config.get("os.version", "")
+
+def _is_version(wanted, manifest):
+    """Whether a manifest is for a version: 10.0.20348 is what 10.0.20348.2402 begins with, and 10.0.2 is not."""
+    return not wanted or (_version(manifest) + ".").startswith(wanted + ".")
+
+def _with_version(platform, version):
+    return format_platform(platform) + (" " + version if version else "")
 
 def pulls_of(target, image):
     """Where the layers of an image that are not here can be pulled from.

@@ -51,8 +51,8 @@ def format_platform(p):
 def choose(candidates, want):
     """Picks what runs best on a platform.
 
-    internal/oci/choose.go states the rule, and also looks at the version of the system, which no constraint can name: of
-    several, the first is taken.
+    internal/oci/choose.go states the rule, and also looks at the version of the system, which no constraint can name: whoever calls
+    leaves out those of other versions, and of several the first is taken.
 
     Args:
       candidates: list of anything with the fields os, architecture and variant.

@@ -10,9 +10,10 @@ def _platform_impl(ctx):
     info = analysistest.target_under_test(env)[ImageManifestInfo]
     asserts.equals(env, ctx.attr.platform, format_platform(info))
     asserts.equals(env, info.os, info.structured_config["os"])
+    asserts.equals(env, ctx.attr.os_version, info.structured_config.get("os.version", ""))
     return analysistest.end(env)
 
-platform_test = analysistest.make(_platform_impl, attrs = {"platform": attr.string()})
+platform_test = analysistest.make(_platform_impl, attrs = {"os_version": attr.string(), "platform": attr.string()})
 
 def _reads_metadata_only_impl(ctx):
     env = analysistest.begin(ctx)

@@ -15,7 +15,7 @@ visibility("//img")
 
 def _image_manifest_impl(ctx):
     wanted = ctx.attr._target_platform[TargetPlatformInfo]
-    base = choose_base(ctx, ctx.attr.base, wanted)
+    base = choose_base(ctx, ctx.attr.base, wanted, ctx.attr.os_version)
     platform = struct(
         os = wanted.os,
         architecture = wanted.architecture,
@@ -178,6 +178,9 @@ Output groups: `descriptor` (JSON), `digest` (text `sha256:…`, no newline), `o
         "layers": attr.label_list(
             allow_files = True,
             doc = "Layers on top of the base, lowest first: `image_layer`, `layer_from_tar`, or anything whose default outputs are tar archives, which become layers as they are.",
+        ),
+        "os_version": attr.string(
+            doc = "Version of the system that the base has to be for, or how it begins: `10.0.20348` for Windows Server 2022. Empty: where a base has several for the platform, the first.",
         ),
         "platform": attr.label(
             doc = "Platform to build for, whatever `--platforms` says.",
