@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
 	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,12 +33,14 @@ type (
 	request = buildpb.PublishBuildToolEventStreamRequest
 )
 
-// batch is how many events are written to the disk together, if so many are waiting.
-const batch = 256
+// batch is how many events are written to the disk together, if so many are waiting; room is for the bytes of those that are, and of those
+// that come meanwhile.
+const batch, room = 256, 4 << 20
 
 // serve takes events until the client has no more.
 func (s *stream) serve(ctx context.Context, rpc rpc, first *request) error {
-	in, failed := receive(ctx, rpc, first)
+	left := semaphore.NewWeighted(room)
+	in, failed := receive(ctx, rpc, first, left)
 	for {
 		requests, err := next(ctx, in)
 		if err != nil {
@@ -49,21 +52,26 @@ func (s *stream) serve(ctx context.Context, rpc rpc, first *request) error {
 		if err := s.take(ctx, rpc, requests); err != nil {
 			return err
 		}
+		for _, r := range requests {
+			left.Release(weight(r))
+		}
 	}
+}
+
+// weight is what a request takes of the room: all of it, if it is larger.
+func weight(r *request) int64 {
+	return min(room, int64(1024+len(r.GetOrderedBuildEvent().GetEvent().GetBazelEvent().GetValue())))
 }
 
 // receive returns what comes, and then why nothing more does: nil when the client has no more. Its goroutine ends with the call that it serves,
 // which nothing else can make it do.
-func receive(ctx context.Context, rpc rpc, first *request) (<-chan *request, <-chan error) {
+func receive(ctx context.Context, rpc rpc, first *request, left *semaphore.Weighted) (<-chan *request, <-chan error) {
 	in, failed := make(chan *request, batch), make(chan error, 1)
 	go func() {
 		defer close(in)
-		for r, err := first, error(nil); ; r, err = rpc.Recv() {
-			if errors.Is(err, io.EOF) {
-				err = nil
-				r = nil
-			}
-			if r == nil {
+		var err error
+		for r := first; err == nil; r, err = rpc.Recv() {
+			if err := left.Acquire(ctx, weight(r)); err != nil {
 				failed <- err
 				return
 			}
@@ -74,6 +82,10 @@ func receive(ctx context.Context, rpc rpc, first *request) (<-chan *request, <-c
 				return
 			}
 		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		failed <- err
 	}()
 	return in, failed
 }
