@@ -44,7 +44,11 @@ func (f imageFlags) validate(ctx context.Context, p process, name string) (*insp
 		return nil, err
 	}
 	defer im.close()
-	v, err := (&inspect.Reader{Source: im.source}).Validate(ctx, im.name, im.root)
+	r := &inspect.Reader{Source: im.source}
+	if im.layout != nil {
+		r.Held = im.layout.Blobs()
+	}
+	v, err := r.Validate(ctx, im.name, im.root)
 	if err != nil {
 		return nil, fmt.Errorf("validate %s: %w", im.name, err)
 	}

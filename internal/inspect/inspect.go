@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ type Reader struct {
 	Source blob.Source
 	// Shallow leaves the layers unread.
 	Shallow bool
+	// Held, if set, yields the blobs that the source holds. Those that nothing leads to are validated too, as far as they are what they are
+	// called.
+	Held iter.Seq2[oci.Descriptor, error]
 
 	held   atomic.Int64
 	mu     sync.Mutex

@@ -40,12 +40,31 @@ const (
 // Validate reads everything below root and checks it against itself and the OCI image specification. An error means that something could
 // not be read now, and might be fine.
 func (r *Reader) Validate(ctx context.Context, name string, root oci.Descriptor) (*Verdict, error) {
-	v := &validator{Reader: r, seen: map[oci.Digest]bool{}, Verdict: Verdict{Version: Version, Name: name, Digest: root.Digest, Findings: []Finding{}}}
+	v := &validator{Reader: r, seen: map[oci.Digest]bool{}, whole: map[oci.Digest]bool{}, Verdict: Verdict{Version: Version, Name: name, Digest: root.Digest, Findings: []Finding{}}}
 	v.descriptor(root.Digest, "the root", root)
 	if err := v.visit(ctx, root, nil, 0); err != nil {
 		return nil, err
 	}
+	if err := v.rest(ctx); err != nil {
+		return nil, err
+	}
 	return v.done(), nil
+}
+
+// rest reads the blobs that nothing leads to.
+func (v *validator) rest(ctx context.Context) error {
+	if v.Held == nil {
+		return nil
+	}
+	for d, err := range v.Held {
+		if err == nil && !v.whole[d.Digest] {
+			err = v.opaque(ctx, d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Add adds errors that were found elsewhere.
@@ -60,6 +79,7 @@ type validator struct {
 	*Reader
 	Verdict
 	seen      map[oci.Digest]bool
+	whole     map[oci.Digest]bool // blobs that were read, or tried to
 	manifests int
 }
 
@@ -87,6 +107,7 @@ func (v *validator) trouble(ctx context.Context, d oci.Digest, err error) error 
 
 // document reads a manifest or a config.
 func (v *validator) document(ctx context.Context, d oci.Descriptor) ([]byte, error) {
+	v.whole[d.Digest] = true
 	body, err := v.read(ctx, d)
 	if err != nil {
 		return nil, v.trouble(ctx, d.Digest, err)

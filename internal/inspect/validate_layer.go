@@ -30,6 +30,7 @@ func (v *validator) opaque(ctx context.Context, d oci.Descriptor) error {
 
 // blob reads a blob once, and whole, whatever do does with it.
 func (v *validator) blob(ctx context.Context, d oci.Descriptor, do func(io.Reader) error) error {
+	v.whole[d.Digest] = true
 	r, err := blob.Verify("image", v.Source).Open(ctx, d)
 	if err != nil {
 		return v.trouble(ctx, d.Digest, err)

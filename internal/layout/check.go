@@ -4,8 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
@@ -37,6 +42,23 @@ func (l *Layout) Check(ctx context.Context) []error {
 		}
 	}
 	return all
+}
+
+// Blobs yields a descriptor, without media type, for every blob that the layout holds, whether something leads to it or not.
+func (l *Layout) Blobs() iter.Seq2[oci.Descriptor, error] {
+	s, ok := l.Source.(*tarSource)
+	if !ok {
+		return l.Source.(dir.Store).All()
+	}
+	return func(yield func(oci.Descriptor, error) bool) {
+		for _, name := range slices.Sorted(maps.Keys(s.blobs)) {
+			hexa, ok := strings.CutPrefix(name, blobPath("sha256:"))
+			digest, err := oci.ParseDigest("sha256:" + hexa)
+			if ok && err == nil && !yield(oci.Descriptor{Digest: digest, Size: s.blobs[name].size}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func layoutVersion(b []byte) (string, error) {
