@@ -108,7 +108,7 @@ func (s *scene) start() {
 	must(s, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(s, err)
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(32 << 20))
 	buildpb.RegisterPublishBuildEventServer(server, s.server)
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup

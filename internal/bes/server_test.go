@@ -1,14 +1,18 @@
 package bes_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/bazel-contrib/rules_img/proto/bep"
 )
 
 var (
@@ -83,6 +87,17 @@ func TestAnEndThatWasNotHeardIsAcknowledgedAgain(t *testing.T) {
 	w.wantEnd(codes.OK, "")
 	want(t, s.jobs("build"), "//:good done")
 	want(t, s.pusher.targets(), "//:good")
+}
+
+func TestEventsAreLargeOrMany(t *testing.T) {
+	s := newScene(t, true)
+	events := []*bep.BuildEvent{planSet}
+	for i := range 1000 {
+		events = append(events, set(fmt.Sprint("small", i), nil, file("x")))
+	}
+	large := set("large", nil, file(strings.Repeat("x", 5<<20)))
+	s.whole("build", append(events, large, large, good)...)
+	want(t, s.jobs("build"), "//:good done")
 }
 
 func TestTheSamePlanOfAnotherBuildIsPushedAgain(t *testing.T) {
