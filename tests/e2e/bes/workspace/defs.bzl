@@ -34,7 +34,7 @@ def _awaited_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.run_shell(
         outputs = [out],
-        command = "for i in $(seq 600); do curl -fsS -o \"$2\" \"$1\" && exit; sleep 0.2; done; exit 1",
+        command = "for i in $(seq 2500); do curl -fsS -o \"$2\" \"$1\" && exit; sleep 0.2; done; exit 1",
         arguments = [ctx.attr.url, out.path],
         execution_requirements = {"no-cache": "1", "no-sandbox": "1", "requires-network": "1"},
     )
