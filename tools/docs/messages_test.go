@@ -96,11 +96,16 @@ func messages(t *testing.T) map[string]string {
 
 var failing = regexp.MustCompile(`\b(?:fail\(|hint = )("(?:[^"\\]|\\.)*")`)
 
+// inStarlark finds what fail() is given, and the first lines of constants that it, or select(), is given.
 func inStarlark(path string, found map[string]string) error {
 	b, err := os.ReadFile(path)
 	for i, line := range strings.Split(string(b), "\n") {
 		if m := failing.FindStringSubmatch(line); m != nil {
 			keep(found, path, i+1, m[1])
+		}
+		name, text, ok := strings.Cut(line, ` = "`)
+		if ok && strings.HasPrefix(name, "_") && (strings.Contains(string(b), "fail("+name) || strings.Contains(string(b), "no_match_error = "+name)) {
+			keep(found, path, i+1, `"`+strings.Trim(text, `"`)+`"`)
 		}
 	}
 	return err
