@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,8 @@ type Workspace struct {
 	Flags   []string // of every command that builds
 	Stderr  string   // of the last command
 
-	t testing.TB
+	plain bool // Bazel is as it comes
+	t     testing.TB
 }
 
 // NewWorkspace copies the folder to a place that name tells apart from others. In its files, the relative path of the override of rules_img
@@ -30,7 +32,7 @@ func NewWorkspace(t testing.TB, folder, name string, replace ...string) *Workspa
 	cache, err := os.UserCacheDir()
 	Must(t, err)
 	root := Root(t)
-	w := &Workspace{t: t, Dir: filepath.Join(cache, "rules_img", "e2e", name)}
+	w := &Workspace{t: t, Dir: filepath.Join(cache, "rules_img", "e2e", name), plain: isExample(folder)}
 	Must(t, copyTree(folder, w.Dir, func(text string) string {
 		text = overridePath.ReplaceAllLiteralString(text, `path = "`+root+`"`)
 		return strings.NewReplacer(replace...).Replace(text)
@@ -124,9 +126,8 @@ func (w *Workspace) Fails(command string, args ...string) string {
 // Try runs a command that may fail, and returns its stdout.
 func (w *Workspace) Try(command string, args ...string) (string, error) {
 	w.t.Helper()
-	line := append(append([]string{}, w.Prefix...), Find(w.t), "--max_idle_secs=300")
-	line = append(append(append(line, w.Startup...), command), w.Flags...)
-	line = append(line, args...)
+	startup, flags := w.compat()
+	line := slices.Concat(w.Prefix, []string{Find(w.t), "--max_idle_secs=300"}, startup, w.Startup, []string{command}, flags, w.Flags, args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Dir = w.Dir
 	var stdout, stderr bytes.Buffer
