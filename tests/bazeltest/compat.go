@@ -7,7 +7,7 @@ import (
 )
 
 // compat are the options that make a Bazel 7 behave as 9 does, as far as it can: those before the command, and those after it.
-// Repositories keep the names that 7 gives them, which are in layers whose bytes are golden.
+// Repositories keep the names that 7 gives them, which are in layers whose bytes are golden; and 7's own py_binary returns a struct.
 func (w *Workspace) compat() (startup, flags []string) {
 	w.t.Helper()
 	out, err := exec.Command(Find(w.t), "--version").Output()
@@ -15,7 +15,7 @@ func (w *Workspace) compat() (startup, flags []string) {
 	if w.plain || !strings.HasPrefix(string(out), "bazel 7.") {
 		return nil, nil
 	}
-	return []string{"--bazelrc=" + filepath.Join(Root(w.t), "tools", "compat.bazelrc")}, []string{"--config=bazel9", "--noincompatible_use_plus_in_repo_names"}
+	return []string{"--bazelrc=" + filepath.Join(Root(w.t), "tools", "compat.bazelrc")}, []string{"--config=bazel9", "--noincompatible_use_plus_in_repo_names", "--noincompatible_disallow_struct_provider_syntax"}
 }
 
 // isExample reports whether a workspace is an example: they are built as they stand, and the Java that Debian's Bazel
