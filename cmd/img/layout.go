@@ -12,7 +12,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/blob/daemon"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/layout"
-	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/request"
 )
@@ -36,27 +35,19 @@ func runLayout(ctx context.Context, p process) error {
 
 // layoutInput gathers the records of a request.
 type layoutInput struct {
-	templateInput
-	root    []byte
-	blobs   []deploy.Blob
+	imageInput
 	missing []oci.Digest
-	out     string
 }
 
 func (in *layoutInput) record(r request.LayoutRecord) error {
-	if known, err := in.templateInput.record(request.FileRecord{Type: r.Type, From: r.From}); known {
+	if known, err := in.imageInput.record(request.FileRecord{Type: r.Type, From: r.From}, request.LayoutOut); known {
 		return err
 	}
 	switch r.Type {
-	case request.LayoutRoot:
-		return readInto(&in.root, r.From)
 	case request.LayoutBlob:
 		return in.blob(r)
 	case request.LayoutLayer:
 		return in.layer(r)
-	case request.LayoutOut:
-		in.out = r.From
-		return nil
 	}
 	return fmt.Errorf("record of unknown type %q", r.Type)
 }
@@ -71,13 +62,9 @@ func (in *layoutInput) blob(r request.LayoutRecord) error {
 }
 
 func (in *layoutInput) layer(r request.LayoutRecord) error {
-	b, err := os.ReadFile(r.From)
+	l, err := readLayer(r.From)
 	if err != nil {
 		return err
-	}
-	l, err := manifest.ParseLayer(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", r.From, err)
 	}
 	if r.Blob == "" {
 		in.missing = append(in.missing, l.Digest)

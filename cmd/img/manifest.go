@@ -66,13 +66,9 @@ func (in *manifestInput) readCreated(path string) error {
 }
 
 func (in *manifestInput) layer(path string) error {
-	b, err := os.ReadFile(path)
+	l, err := readLayer(path)
 	if err != nil {
 		return err
-	}
-	l, err := manifest.ParseLayer(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	in.layers = append(in.layers, l)
 	return nil

@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/bazel-contrib/rules_img/internal/deploy"
-	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/request"
 )
@@ -40,22 +39,17 @@ func runPlan(_ context.Context, p process) error {
 
 // planInput gathers the records of a request.
 type planInput struct {
-	templateInput
+	imageInput
 	bodies map[oci.Digest][]byte // manifests, indexes and configs
-	blobs  []deploy.Blob
 	bases  []deploy.Base
 	merge  []deploy.Plan
-	root   []byte
-	out    string
 }
 
 func (in *planInput) record(r request.PlanRecord) error {
-	if known, err := in.templateInput.record(request.FileRecord{Type: r.Type, From: r.From}); known {
+	if known, err := in.imageInput.record(request.FileRecord{Type: r.Type, From: r.From}, request.PlanPlan); known {
 		return err
 	}
 	switch r.Type {
-	case request.PlanRoot:
-		return readInto(&in.root, r.From)
 	case request.PlanManifest:
 		return in.manifest(r)
 	case request.PlanConfig:
@@ -67,9 +61,6 @@ func (in *planInput) record(r request.PlanRecord) error {
 		return nil
 	case request.PlanMerge:
 		return in.readPlan(r.From)
-	case request.PlanPlan:
-		in.out = r.From
-		return nil
 	}
 	return fmt.Errorf("record of unknown type %q", r.Type)
 }
@@ -98,13 +89,9 @@ func (in *planInput) config(r request.PlanRecord) error {
 }
 
 func (in *planInput) layer(r request.PlanRecord) error {
-	b, err := os.ReadFile(r.From)
+	l, err := readLayer(r.From)
 	if err != nil {
 		return err
-	}
-	l, err := manifest.ParseLayer(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", r.From, err)
 	}
 	d := l.Descriptor()
 	d.Annotations = nil

@@ -35,16 +35,43 @@ COMPRESSION_ATTRS = DIGEST_ATTRS | {
     "_level": setting("compression_level"),
 }
 
-def level(ctx, compress):
-    """The level that a layer is compressed with.
+def compression(ctx, compress, estargz):
+    """How a layer is made a blob, for its action.
 
     Args:
       ctx: context of a rule with COMPRESSION_ATTRS.
       compress: (str) gzip, zstd or none.
+      estargz: (bool) whether the layer can be mounted lazily.
 
     Returns:
-      (str) a name or a number.
+      dict, by the names of internal/request/layer.go.
     """
+    return dict(
+        plain_compression(ctx, compress),
+        estargz = estargz,
+        jobs = ctx.attr._jobs[BuildSettingInfo].value,
+        level = _level(ctx, compress),
+    )
+
+def plain_compression(ctx, compress):
+    """What compression() returns, for an archive that is a blob as it stands.
+
+    Args:
+      ctx: context of a rule with DIGEST_ATTRS.
+      compress: (str) gzip, zstd or none: that of the archive.
+
+    Returns:
+      dict, by the names of internal/request/layer.go.
+    """
+    return {
+        "compress": compress,
+        "estargz": False,
+        "further_digest": further_digest(ctx),
+        "jobs": "auto",
+        "level": "default",
+    }
+
+def _level(ctx, compress):
     level = ctx.attr._level[BuildSettingInfo].value
     return _LEVEL[compress][ctx.var["COMPILATION_MODE"]] if level == "auto" else level
 

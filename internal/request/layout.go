@@ -18,8 +18,6 @@ type Layout struct {
 
 // The types of a [LayoutRecord].
 const (
-	// LayoutRoot is the manifest or index.
-	LayoutRoot = "root"
 	// LayoutBlob is a manifest, an index or a config.
 	LayoutBlob = "blob"
 	// LayoutLayer is the metadata file of a layer, and its blob if that is there.

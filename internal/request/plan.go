@@ -38,8 +38,6 @@ type Plan struct {
 
 // The types of a [PlanRecord].
 const (
-	// PlanRoot is the manifest or index to deploy.
-	PlanRoot = "root"
 	// PlanManifest is a manifest or index of the image, and PlanConfig a config; each is deployed as it is.
 	PlanManifest = "manifest"
 	PlanConfig   = "config"

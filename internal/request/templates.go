@@ -20,6 +20,8 @@ const (
 	Status = "status"
 	// Tags is a file of more tags, one a line, which may be templates.
 	Tags = "tags"
+	// ImageRoot is the manifest or index of an image.
+	ImageRoot = "root"
 )
 
 // Values decodes the settings. Whole numbers are int64, so that they are written as they were.

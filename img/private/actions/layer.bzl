@@ -11,11 +11,7 @@ def layer_action(
         tool,
         contents,
         symlinks,
-        compress,
-        level,
-        jobs,
-        estargz,
-        further_digest,
+        compression,
         create_parents,
         tree_artifacts,
         annotations,
@@ -30,11 +26,7 @@ def layer_action(
       contents: (list of struct) path, files (depset) that go to it or, with into, into it, inputs (depset) and runfiles: None, or an
         executable's with its repo_mapping (File|None).
       symlinks: (dict) path in the image → target text.
-      compress: (str) gzip, zstd or none.
-      level: (str) of the compressor.
-      jobs: (str) how many compressors run.
-      estargz: (bool) whether the layer can be mounted lazily.
-      further_digest: (str|None) blake3 when the metadata has that digest too.
+      compression: (dict) what compression() returns.
       create_parents: (bool) whether missing parent directories get an entry.
       tree_artifacts: (str) full or deduplicate_symlink.
       annotations: (dict) of the layer's descriptor.
@@ -45,22 +37,18 @@ def layer_action(
     Returns:
       struct(blob, metadata): the two Files it declared.
     """
-    blob = ctx.actions.declare_file(ctx.label.name + EXTENSION[compress])
+    blob = ctx.actions.declare_file(ctx.label.name + EXTENSION[compression["compress"]])
     metadata = ctx.actions.declare_file(ctx.label.name + ".metadata.json")
     args = request(
         ctx,
         "layer",
         name = str(ctx.label),
-        compress = compress,
-        level = level,
-        jobs = jobs,
-        estargz = estargz,
-        further_digest = further_digest,
         create_parents = create_parents,
         tree_artifacts = tree_artifacts,
         annotations = annotations or None,
         default_metadata = default_metadata,
         file_metadata = file_metadata or None,
+        **compression
     )
     record(args, "blob", [blob])
     record(args, "metadata", [metadata])

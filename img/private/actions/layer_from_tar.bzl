@@ -12,11 +12,7 @@ def layer_from_tar_action(
         name,
         src,
         source,
-        compress,
-        level = "default",
-        jobs = "auto",
-        estargz = False,
-        further_digest = None,
+        compression,
         optimize = False,
         media_type = "",
         annotations = {}):
@@ -28,11 +24,7 @@ def layer_from_tar_action(
       name: (str) the outputs' names begin with it.
       src: (File) the archive.
       source: (str) its compression: gzip, zstd or none.
-      compress: (str) the layer's.
-      level: (str) of the compressor.
-      jobs: (str) how many compressors run.
-      estargz: (bool) whether the layer can be mounted lazily.
-      further_digest: (str|None) blake3 when the metadata has that digest too.
+      compression: (dict) the layer's, what compression() returns.
       optimize: (bool) whether the archive is written anew.
       media_type: (str) of the layer, or empty.
       annotations: (dict) of the layer's descriptor.
@@ -46,20 +38,16 @@ def layer_from_tar_action(
         "layer-from-tar",
         name = str(ctx.label),
         source = source,
-        compress = compress,
-        level = level,
-        jobs = jobs,
-        estargz = estargz,
-        further_digest = further_digest,
         optimize = optimize,
         media_type = media_type or None,
         annotations = annotations or None,
+        **compression
     )
     record(args, "source", [src])
     record(args, "metadata", [metadata])
     blob, outputs = src, [metadata]
-    if compress != source or estargz or optimize:
-        blob = ctx.actions.declare_file(name + EXTENSION[compress])
+    if compression["compress"] != source or compression["estargz"] or optimize:
+        blob = ctx.actions.declare_file(name + EXTENSION[compression["compress"]])
         record(args, "blob", [blob])
         outputs.append(blob)
     ctx.actions.run(

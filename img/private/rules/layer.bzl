@@ -1,7 +1,6 @@
 """image_layer: files of a build become one layer of an image."""
 
-load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "further_digest", "level")
+load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "compression")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private/actions:layer.bzl", "layer_action")
@@ -16,11 +15,7 @@ def _image_layer_impl(ctx):
         tool = ctx.toolchains["//img:toolchain_type"],
         contents = [_content(ctx, path, target) for path, target in ctx.attr.srcs.items()],
         symlinks = ctx.attr.symlinks,
-        compress = compress,
-        level = level(ctx, compress),
-        jobs = ctx.attr._jobs[BuildSettingInfo].value,
-        estargz = estargz,
-        further_digest = further_digest(ctx),
+        compression = compression(ctx, compress, estargz),
         create_parents = auto(ctx.attr.create_parent_directories, ctx.attr._parents) == "enabled",
         tree_artifacts = auto(ctx.attr.tree_artifact_handling, ctx.attr._trees),
         annotations = ctx.attr.annotations,

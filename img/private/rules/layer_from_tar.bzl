@@ -1,7 +1,6 @@
 """layer_from_tar: an archive that exists becomes one layer of an image."""
 
-load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//img/private:compression.bzl", "ARCHIVES", "COMPRESSION_ATTRS", "MEDIA_TYPE", "archive_compression", "further_digest", "level")
+load("//img/private:compression.bzl", "ARCHIVES", "COMPRESSION_ATTRS", "MEDIA_TYPE", "archive_compression", "compression")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto")
 load("//img/private/actions:layer_from_tar.bzl", "layer_from_tar_action")
@@ -18,11 +17,7 @@ def _layer_from_tar_impl(ctx):
         name = ctx.label.name,
         src = ctx.file.src,
         source = source,
-        compress = compress,
-        level = level(ctx, compress),
-        jobs = ctx.attr._jobs[BuildSettingInfo].value,
-        estargz = estargz,
-        further_digest = further_digest(ctx),
+        compression = compression(ctx, compress, estargz),
         optimize = ctx.attr.optimize,
         media_type = ctx.attr.media_type,
         annotations = ctx.attr.annotations,

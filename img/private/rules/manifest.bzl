@@ -1,7 +1,7 @@
 """image_manifest: layers on a base become an image for one platform."""
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
-load("//img/private:compression.bzl", "ARCHIVES", "DIGEST_ATTRS", "MEDIA_TYPE", "archive_compression", "further_digest")
+load("//img/private:compression.bzl", "ARCHIVES", "DIGEST_ATTRS", "MEDIA_TYPE", "archive_compression", "plain_compression")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
@@ -101,17 +101,16 @@ def _layers(ctx, target, made):
     return [made[f] for f in files]
 
 def _layer_from_tar(ctx, file, number):
-    compression = archive_compression(file)
+    compress = archive_compression(file)
     made = layer_from_tar_action(
         ctx,
         tool = ctx.toolchains["//img:toolchain_type"],
         name = "{}.layers/{}-{}".format(ctx.label.name, number, file.basename),
         src = file,
-        source = compression,
-        compress = compression,
-        further_digest = further_digest(ctx),
+        source = compress,
+        compression = plain_compression(ctx, compress),
     )
-    return LayerInfo(blob = made.blob, metadata = made.metadata, media_type = MEDIA_TYPE[compression], estargz = False)
+    return LayerInfo(blob = made.blob, metadata = made.metadata, media_type = MEDIA_TYPE[compress], estargz = False)
 
 def _base_files(base, pull):
     if not base:
