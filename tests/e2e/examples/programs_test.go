@@ -3,12 +3,17 @@
 package examples_test
 
 import (
+	"archive/tar"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
@@ -24,9 +29,12 @@ var programs = []struct {
 	image   string
 	command []string
 	says    string
+	holds   []string // paths of files
 }{
 	{name: "cc", needs: "g++", image: "hello/cc:latest", says: "hello from C++"},
-	{name: "distroless", image: "distroless/cc:debian12", command: []string{"/lib64/ld-linux-x86-64.so.2", "--version"}, says: "stable release version 2.36"},
+	{name: "distroless", image: "distroless/cc:debian12", command: []string{"/lib64/ld-linux-x86-64.so.2", "--version"}, says: "stable release version 2.36", holds: []string{
+		"etc/passwd", "usr/lib/os-release", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Lisbon", "var/lib/dpkg/status.d/libc6",
+	}},
 	{name: "go", image: "hello/go:latest", says: "hello from Go on " + runtime.GOARCH + ", for Europe/Lisbon, with 1"},
 	{name: "java", image: "hello/java:latest", says: "hello from Java 17"},
 	{name: "javascript", image: "hello/javascript:latest", says: "hello from TypeScript, again in 2 days"},
@@ -45,7 +53,7 @@ func TestPrograms(t *testing.T) {
 		containerd = bazeltest.StartDaemon(t, "containerd", suite)
 		t.Setenv("CONTAINERD_ADDRESS", containerd.Socket)
 	}
-	copyExample(t, "distroless") // others stand on it
+	copyBase(t)
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,6 +75,9 @@ func TestPrograms(t *testing.T) {
 			if out, err := exec.Command(crane, "validate", "--remote", reference).CombinedOutput(); err != nil {
 				t.Errorf("crane validate %s: %v\n%s", reference, err, out)
 			}
+			if missing := missingFiles(t, reference, p.holds); len(missing) > 0 {
+				t.Errorf("the image lacks %v", missing)
+			}
 			t.Run("starts", func(t *testing.T) {
 				if reason := bazeltest.NoDaemons(); reason != "" {
 					bazeltest.SkipUnlessRequired(t, reason)
@@ -79,15 +90,41 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// copyBase copies the example that others stand on, before they are built at the same time.
+func copyBase(t *testing.T) { copied(t, "distroless") }
+
+func copied(t *testing.T, name string) *bazeltest.Workspace {
+	return bazeltest.NewWorkspace(t, "../../../examples/"+name, "examples/"+name)
+}
+
 // copyExample copies an example beside the others. Downloads outlive the copy's output base.
 func copyExample(t *testing.T, name string) *bazeltest.Workspace {
 	t.Helper()
-	w := bazeltest.NewWorkspace(t, "../../../examples/"+name, "examples/"+name)
+	w := copied(t, name)
 	cache, err := os.UserCacheDir()
 	bazeltest.Must(t, err)
 	w.Flags = []string{"--repository_cache=" + filepath.Join(cache, "rules_img", "repositories")}
 	t.Cleanup(func() { w.Try("shutdown") }) // a dozen idle servers are much memory
 	return w
+}
+
+// missingFiles are those of the wanted files that the image has not.
+func missingFiles(t *testing.T, reference string, wanted []string) []string {
+	t.Helper()
+	if len(wanted) == 0 {
+		return nil
+	}
+	root := mutate.Extract(pull(t, reference))
+	defer root.Close()
+	wanted = slices.Clone(wanted)
+	for r := tar.NewReader(root); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return wanted
+		}
+		bazeltest.Must(t, err)
+		wanted = slices.DeleteFunc(wanted, func(path string) bool { return path == filepath.Clean(h.Name) && h.Size > 0 })
+	}
 }
 
 // debianJava has a Bazel that came from Debian use Debian's Java, without the compiler of headers, which it lacks; others fetch both.
@@ -114,7 +151,7 @@ func TestIntegration(t *testing.T) {
 	client := []string{"docker", "-H", "unix://" + docker.Socket}
 	wrapper := filepath.Join(docker.Dir, "docker")
 	bazeltest.Must(t, os.WriteFile(wrapper, []byte("#!/bin/sh\nexec "+strings.Join(docker.Command(t, client...), " ")+" \"$@\"\n"), 0o755))
-	copyExample(t, "distroless")
+	copyBase(t)
 	w := copyExample(t, "integration")
 	w.Bazel("test", "//...", "--test_output=errors", "--nocache_test_results", "--test_env=DOCKER="+wrapper, "--test_env=DOCKER_HOST=unix://"+docker.Socket)
 	if got := docker.Run(t, append(client, "ps", "--all", "--quiet")...); strings.TrimSpace(got) != "" {
