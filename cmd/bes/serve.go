@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -110,7 +111,10 @@ func (o options) all(ctx context.Context, p process, server *grpc.Server, listen
 	all.Go(func() error { return sweep(ctx, p, service) })
 	all.Go(func() error {
 		defer stop()
-		return server.Serve(listener)
+		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) { // which it is when ctx ends at once
+			return err
+		}
+		return nil
 	})
 	all.Go(func() error {
 		<-ctx.Done()
