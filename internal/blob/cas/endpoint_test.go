@@ -1,6 +1,8 @@
 package cas
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -43,4 +45,14 @@ func FuzzParseEndpoint(f *testing.F) {
 			t.Errorf("%q has no host", s)
 		}
 	})
+}
+
+func TestNoRedirectLeadsOutOfTLS(t *testing.T) {
+	secure, plain := httptest.NewRequest("GET", "https://cache/cas/x", nil), httptest.NewRequest("GET", "http://cache/cas/x", nil)
+	if err := checkRedirect(plain, []*http.Request{secure}); err == nil {
+		t.Error("a redirect may lead from https to http")
+	}
+	if err := checkRedirect(plain, []*http.Request{plain}); err != nil {
+		t.Errorf("a cache without TLS may not redirect to itself: %v", err)
+	}
 }

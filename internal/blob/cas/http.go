@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,30 @@ func newHTTP(e Endpoint, o Options) *httpCache {
 	t.DisableCompression = true // or it would ask for gzip of what is compressed, and lose the size
 	t.MaxIdleConnsPerHost = 32
 	t.ResponseHeaderTimeout = stall
-	return &httpCache{endpoint: e, headers: o.Credentials, client: &http.Client{Transport: t}, stall: stall}
+	return &httpCache{endpoint: e, headers: o.Credentials, client: &http.Client{Transport: t, CheckRedirect: checkRedirect}, stall: stall}
+}
+
+// maxRedirects is more than any cache needs.
+const maxRedirects = 5
+
+// checkRedirect lets a request go elsewhere, as to a bucket, without the credentials: [http.Client] knows a few headers alone that are
+// secrets, and a helper may name any.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
+		return fmt.Errorf("a redirect leads from https to %s", next.URL.Scheme)
+	}
+	away := func(r *http.Request) bool { return r.URL.Scheme != via[0].URL.Scheme || r.URL.Host != via[0].URL.Host }
+	if away(next) || slices.ContainsFunc(via, away) {
+		position := next.Header.Values("Range")
+		next.Header = http.Header{}
+		for _, p := range position {
+			next.Header.Add("Range", p)
+		}
+	}
+	return nil
 }
 
 func (c *httpCache) close() error {
