@@ -1,10 +1,11 @@
 // Command monorepo measures what 1,300 images cost in one workspace: analysis, builds after changes, and pushes to a registry that is
 // 20 ms away.
 //
-//	go run ./bench/monorepo [-images 1300] [-multi 100] [-latency 20ms] [-strategies eager,lazy] [-write docs/performance.md]
+//	go run ./bench/monorepo [-images 1300] [-multi 100] [-latency 20ms] [-strategies eager,lazy,…] [-write docs/performance.md]
 //
 // The images stand on one base of 10 layers, each has some of five shared layers and a small one of its own, and the first -multi are for two
-// platforms. Bazel and its remote cache are real ones, the registry is distribution, with a proxy before it that counts and delays.
+// platforms. Bazel and its remote cache are real ones, the registry is distribution (for cas_registry this project's), with a proxy before it
+// that counts and delays.
 // CPU is that of Bazel's server, all that it starts, and the program itself.
 package main
 
@@ -25,7 +26,7 @@ func main() {
 	images := flag.Int("images", 1300, "how many images")
 	multi := flag.Int("multi", 100, "how many of them are for two platforms")
 	latency := flag.Duration("latency", 20*time.Millisecond, "how far away the registry is")
-	strategies := flag.String("strategies", "eager,lazy", "strategies of pushes, separated by commas")
+	strategies := flag.String("strategies", "eager,lazy,cas_registry,bes", "strategies of pushes, separated by commas")
 	write := flag.String("write", "", "a Markdown file whose table to replace")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -42,6 +43,9 @@ type bench struct {
 	latency        time.Duration
 	bazel          *scene.Bazel
 	target         registry
+	programs       string   // the directory of the servers
+	cache          string   // the endpoint of the remote cache, once there is one
+	env            []string // of the run target
 	builds, pushes []string // rows
 }
 
@@ -50,6 +54,10 @@ func (b *bench) run(ctx context.Context, images, multi int, strategies []string,
 	if err != nil {
 		return err
 	}
+	if b.programs, err = scene.BuildPrograms(ctx, "./cmd/registry", "./cmd/bes"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.programs)
 	if err := b.target.open(ctx, b.latency); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (b *Bazel) Run(ctx context.Context, command string, args ...string) (Build,
 	os.Remove(events)
 	server := b.server()
 	resetHighWater(server)
-	before := treeTime(server)
+	before := TreeTime(server)
 	used, out, err := b.Program.Run(ctx, append(line, args...)...)
 	if err != nil {
 		return Build{}, out, err
@@ -56,8 +56,8 @@ func (b *Bazel) Run(ctx context.Context, command string, args ...string) (Build,
 		server = b.server()
 	}
 	build := Build{Usage: used, Tool: largestChild(server)}
-	build.CPU += treeTime(server) - before
-	build.Memory = highWater(server)
+	build.CPU += TreeTime(server) - before
+	build.Memory = HighWater(server)
 	if builds {
 		build.Actions, err = actionsRun(events)
 	}
@@ -112,8 +112,8 @@ func resetHighWater(pid int) {
 	os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
-// treeTime is the processor time of a process and of all below it, dead ones too.
-func treeTime(pid int) (all time.Duration) {
+// TreeTime is the processor time of a process and of all below it, dead ones too.
+func TreeTime(pid int) (all time.Duration) {
 	for _, p := range append(below(pid), pid) {
 		all += processTime(p)
 	}
@@ -170,7 +170,7 @@ func below(pid int) (all []int) {
 
 func largestChild(pid int) (peak int64) {
 	for _, p := range below(pid) {
-		peak = max(peak, highWater(p))
+		peak = max(peak, HighWater(p))
 	}
 	return peak
 }

@@ -53,6 +53,16 @@ func (p Program) Run(ctx context.Context, args ...string) (Usage, string, error)
 	return u, out.String(), nil
 }
 
+// BuildPrograms builds programs of this repository into a new directory.
+func BuildPrograms(ctx context.Context, packages ...string) (string, error) {
+	dir, err := os.MkdirTemp("", "bench-programs-")
+	if err != nil {
+		return "", err
+	}
+	_, _, err = Program{Path: "go"}.Run(ctx, append([]string{"build", "-o", dir + "/"}, packages...)...)
+	return dir, err
+}
+
 // watchMemory returns the most memory that a process was seen to have had. What the system reports at its end counts what this
 // program had when it started it.
 func watchMemory(pid int, ended <-chan struct{}) (peak int64) {
@@ -63,13 +73,13 @@ func watchMemory(pid int, ended <-chan struct{}) (peak int64) {
 		case <-ended:
 			return peak
 		case <-tick.C:
-			peak = max(peak, highWater(pid))
+			peak = max(peak, HighWater(pid))
 		}
 	}
 }
 
-// highWater reads VmHWM, which only Linux has.
-func highWater(pid int) (bytes int64) {
+// HighWater is the most memory that a process has had: VmHWM, which only Linux has.
+func HighWater(pid int) (bytes int64) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
 		fmt.Sscan(rest, &bytes)

@@ -51,23 +51,43 @@ func Serve(ctx context.Context, after func(), address, program string, args ...s
 
 // ServeAnywhere runs a server that prints its host:port as the first line, until ctx ends.
 func ServeAnywhere(ctx context.Context, program string, args ...string) (string, error) {
+	server, err := Start(ctx, os.Stderr, 1, program, args...)
+	if err != nil {
+		return "", err
+	}
+	return server.Addresses[0], nil
+}
+
+// Server is a server that runs.
+type Server struct {
+	PID       int
+	Addresses []string // the lines that it has printed, without the words before
+}
+
+// Start runs a server that prints so many addresses, one a line, until ctx ends. What else it says goes to log.
+func Start(ctx context.Context, log io.Writer, addresses int, program string, args ...string) (*Server, error) {
 	server := exec.Command(program, args...)
-	server.Stderr = os.Stderr
+	server.Stderr = log
 	out, err := server.StdoutPipe()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := server.Start(); err != nil {
-		return "", err
+		return nil, err
 	}
 	context.AfterFunc(ctx, func() { server.Process.Kill() })
-	lines := bufio.NewReader(out)
-	line, err := lines.ReadString('\n')
-	go func() { io.Copy(io.Discard, lines); server.Wait() }()
-	if err != nil {
-		return "", fmt.Errorf("%s printed no address: %w", program, err)
+	started, lines := &Server{PID: server.Process.Pid}, bufio.NewReader(out)
+	for range addresses {
+		var line string
+		if line, err = lines.ReadString('\n'); err != nil {
+			err = fmt.Errorf("%s printed no address: %w", program, err)
+			break
+		}
+		words := strings.Fields(line)
+		started.Addresses = append(started.Addresses, words[len(words)-1])
 	}
-	return strings.TrimSpace(line), nil
+	go func() { io.Copy(io.Discard, lines); server.Wait() }()
+	return started, err
 }
 
 // FreeAddress is a host:port on loopback that nothing listens on.

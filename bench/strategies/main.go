@@ -39,7 +39,7 @@ func run(ctx context.Context, counts, strategies []string, latency time.Duration
 	if err != nil {
 		return err
 	}
-	programs, err := build(ctx, "./cmd/registry", "./cmd/bes", "./tools/rexd")
+	programs, err := scene.BuildPrograms(ctx, "./cmd/registry", "./cmd/bes", "./tools/rexd")
 	if err != nil {
 		return err
 	}
@@ -65,16 +65,6 @@ func run(ctx context.Context, counts, strategies []string, latency time.Duration
 		return nil
 	}
 	return scene.Replace(write, "bench/strategies", text)
-}
-
-// build builds programs of this repository into a directory.
-func build(ctx context.Context, packages ...string) (string, error) {
-	dir, err := os.MkdirTemp("", "bench-programs-")
-	if err != nil {
-		return "", err
-	}
-	_, _, err = scene.Program{Path: "go"}.Run(ctx, append([]string{"build", "-o", dir + "/"}, packages...)...)
-	return dir, err
 }
 
 // setting is what strategies are compared at.
