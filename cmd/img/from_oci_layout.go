@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/bazel-contrib/rules_img/internal/index"
 	"github.com/bazel-contrib/rules_img/internal/layout"
@@ -178,5 +177,5 @@ func (in *fromLayoutInput) write(r request.FromOCILayoutRecord, body []byte) err
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, body, 0o644)
+	return writeFile(path, body)
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -129,29 +128,17 @@ type made struct {
 	blake3 string
 }
 
-// writeBlob writes beside the place and renames, so that nothing half-written is ever there.
 func writeBlob(path, furtherDigest string, write func(io.Writer) (layer.Result, error)) (result made, err error) {
 	sum, err := newFurtherDigest(furtherDigest)
 	if err != nil {
 		return result, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".layer-*")
-	if err != nil {
-		return result, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if result.Result, err = write(sum.tee(f)); err != nil {
-		return result, err
-	}
+	err = writeWhole(path, func(f *os.File) (err error) {
+		result.Result, err = write(sum.tee(f))
+		return err
+	})
 	result.blake3 = sum.String()
-	if err := f.Chmod(0o644); err != nil {
-		return result, err
-	}
-	if err := f.Close(); err != nil {
-		return result, err
-	}
-	return result, os.Rename(f.Name(), path)
+	return result, err
 }
 
 // writeLayerMetadata writes what rules and verbs know of a layer. Later annotations win over earlier ones, and those that say
@@ -170,7 +157,7 @@ func writeLayerMetadata(path, name string, r made, annotations ...map[string]str
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return writeFile(path, b.Bytes())
 }
 
 func attributes(m request.Metadata) layer.Attributes {

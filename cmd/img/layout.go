@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -132,19 +130,9 @@ func (in *layoutInput) names(h request.Layout) ([]string, error) {
 	return names, nil
 }
 
-// archive writes beside the place and renames, so that nothing half-written is ever there.
 func (in *layoutInput) archive(ctx context.Context, source blob.Source, image layout.Image) error {
-	f, err := os.CreateTemp(filepath.Dir(in.out), ".layout-*")
-	if err != nil {
+	return writeWhole(in.out, func(f *os.File) error {
+		_, err := layout.WriteArchive(ctx, f, source, in.isMissing, image)
 		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := layout.WriteArchive(ctx, f, source, in.isMissing, image); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), in.out)
+	})
 }

@@ -34,7 +34,7 @@ func runPlan(_ context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(in.out, b, 0o644)
+	return writeFile(in.out, b)
 }
 
 // planInput gathers the records of a request.

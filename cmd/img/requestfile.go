@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -27,5 +28,26 @@ func (o outputs) write(kind string, content []byte) error {
 	if !ok {
 		return fmt.Errorf("the request names no file for the output %q", kind)
 	}
-	return os.WriteFile(path, content, 0o644)
+	return writeFile(path, content)
+}
+
+func writeFile(path string, content []byte) error {
+	return writeWhole(path, func(f *os.File) error { _, err := f.Write(content); return err })
+}
+
+// writeWhole writes beside the place and renames, so that nothing half-written is ever there.
+func writeWhole(path string, write func(*os.File) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".img-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }

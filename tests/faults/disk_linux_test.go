@@ -1,0 +1,214 @@
+package faults_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
+	"github.com/bazel-contrib/rules_img/internal/manifest"
+	"github.com/bazel-contrib/rules_img/tests/bazeltest"
+)
+
+// disk is a folder with little room.
+type disk interface {
+	// path is the folder.
+	path() string
+	// used is how much of it is taken, if that is what is limited.
+	used(t *testing.T) int64
+	// run makes a command one that has the given number of bytes.
+	run(t *testing.T, c *exec.Cmd, room int64) *exec.Cmd
+}
+
+// newDisk is a file system of its own where that can be mounted, and else a limit of the size of a file, as a quota has.
+func newDisk(t *testing.T) disk {
+	t.Helper()
+	folder := t.TempDir()
+	if syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=64m") != nil {
+		return quota(folder)
+	}
+	t.Cleanup(func() { syscall.Unmount(folder, syscall.MNT_DETACH) })
+	return tmpfs(folder)
+}
+
+type tmpfs string
+
+func (d tmpfs) path() string { return string(d) }
+
+func (d tmpfs) run(t *testing.T, c *exec.Cmd, room int64) *exec.Cmd {
+	t.Helper()
+	bazeltest.Must(t, syscall.Mount("", string(d), "", syscall.MS_REMOUNT, fmt.Sprint("size=", room)))
+	return c
+}
+
+type quota string
+
+func (d tmpfs) used(t *testing.T) int64 {
+	t.Helper()
+	var s syscall.Statfs_t
+	bazeltest.Must(t, syscall.Statfs(string(d), &s))
+	return int64(s.Blocks-s.Bfree) * s.Bsize
+}
+
+func (quota) used(*testing.T) int64 { return 0 }
+
+func (d quota) path() string { return string(d) }
+
+func (d quota) run(t *testing.T, c *exec.Cmd, room int64) *exec.Cmd {
+	t.Helper()
+	shell := exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -f %d; exec "$@"`, room/512), "sh"}, c.Args...)...)
+	shell.Env, shell.Stderr = c.Env, c.Stderr
+	return shell
+}
+
+// onto is work whose output goes to a folder: begin returns the command, and what looks for things half-written.
+type onto func(t *testing.T, inputs, out string) (command func() *exec.Cmd, whole func(t *testing.T))
+
+var allOnto = map[string]onto{
+	"a layer":                      layerOnto("gzip"),
+	"a layer in zstd":              layerOnto("zstd"),
+	"a layer from a tar":           layerFromTarOnto(false),
+	"a layer from a tar, in order": layerFromTarOnto(true),
+	"a layout that is a tar":       layoutOnto("archive"),
+	"a layout that is a folder":    layoutOnto("directory"),
+	"a pull":                       pullOnto,
+}
+
+// TestAFullDisk gives each kind of work more and more room, until it is enough: before that it says where there was none, and leaves
+// nothing that could be taken for the whole. Then it takes away the last of the room that was needed.
+func TestAFullDisk(t *testing.T) {
+	for name, begin := range allOnto {
+		t.Run(name, func(t *testing.T) {
+			d := newDisk(t)
+			out := filepath.Join(d.path(), "out")
+			bazeltest.Must(t, os.Mkdir(out, 0o755))
+			command, whole := begin(t, t.TempDir(), out)
+			fits := func(room int64) bool {
+				c := d.run(t, command(), room)
+				err := c.Run()
+				if text := said(c); err != nil && (!saysFull(text) || !strings.Contains(text, d.path())) {
+					t.Errorf("with room for %d bytes it says: %s", room, text)
+				}
+				whole(t)
+				return err == nil
+			}
+			room := int64(64 << 10)
+			for !fits(room) {
+				if room *= 2; room > 64<<20 {
+					t.Fatal("there is never enough room")
+				}
+			}
+			if room < 1<<20 {
+				t.Errorf("%d bytes were enough", room)
+			}
+			if used := d.used(t); used > 0 {
+				bazeltest.Must(t, os.RemoveAll(out))
+				bazeltest.Must(t, os.Mkdir(out, 0o755))
+				if fits(used - 4096) {
+					t.Errorf("it needs less than the %d bytes that it took", used)
+				}
+			}
+		})
+	}
+}
+
+func saysFull(text string) bool {
+	return strings.Contains(text, "no space left on device") || strings.Contains(text, "file too large")
+}
+
+func layerOnto(format string) onto {
+	return func(t *testing.T, inputs, out string) (func() *exec.Cmd, func(*testing.T)) {
+		large := filepath.Join(inputs, "large")
+		bazeltest.Must(t, os.WriteFile(large, blobtest.Bytes(format, 3<<20), 0o644))
+		request := requestFile(t, inputs, strings.Replace(layerHeader, "gzip", format, 1),
+			record("blob", out+"/blob"), record("metadata", out+"/metadata"), fmt.Sprintf(`{"type":"file","path":"large","from":%q}`, large))
+		return func() *exec.Cmd { return img("layer", request) }, func(t *testing.T) { wantLayer(t, out) }
+	}
+}
+
+func layerFromTarOnto(optimize bool) onto {
+	return func(t *testing.T, inputs, out string) (func() *exec.Cmd, func(*testing.T)) {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		body := blobtest.Bytes("tar", 3<<20)
+		bazeltest.Must(t, w.WriteHeader(&tar.Header{Name: "large", Mode: 0o644, Size: int64(len(body))}))
+		_, err := w.Write(body)
+		bazeltest.Must(t, errors.Join(err, w.Close()))
+		source := filepath.Join(inputs, "source.tar")
+		bazeltest.Must(t, os.WriteFile(source, b.Bytes(), 0o644))
+		request := requestFile(t, inputs,
+			fmt.Sprintf(`{"kind":"layer-from-tar","version":1,"name":"//:layer","source":"none","compress":"zstd","level":"1","jobs":"2","estargz":false,"optimize":%v}`, optimize),
+			record("source", source), record("blob", out+"/blob"), record("metadata", out+"/metadata"))
+		return func() *exec.Cmd { return img("layer-from-tar", request) }, func(t *testing.T) { wantLayer(t, out) }
+	}
+}
+
+// wantLayer wants of a layer and its metadata that each is whole or absent, and that nothing else is there.
+func wantLayer(t *testing.T, out string) {
+	t.Helper()
+	if body, err := os.ReadFile(out + "/metadata"); err == nil {
+		if l, err := manifest.ParseLayer(body); err != nil || hashOf(t, out+"/blob") != l.Digest {
+			t.Errorf("the metadata %q is not that of the blob: %v", body, err)
+		}
+	}
+	wantFiles(t, out, "blob", "metadata")
+}
+
+func wantFiles(t *testing.T, folder string, allowed ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	bazeltest.Must(t, err)
+	for _, e := range entries {
+		if !slices.Contains(allowed, e.Name()) {
+			t.Errorf("%s is left in %s", e.Name(), folder)
+		}
+	}
+}
+
+func layoutOnto(format string) onto {
+	return func(t *testing.T, inputs, out string) (func() *exec.Cmd, func(*testing.T)) {
+		request := layoutRequest(t, inputs, format, filepath.Join(out, "layout"))
+		return func() *exec.Cmd { return img("layout", request) }, func(t *testing.T) {
+			wantFiles(t, out, "layout")
+			path := filepath.Join(out, "layout")
+			if info, err := os.Stat(path); err != nil || info.IsDir() && !exists(filepath.Join(path, "index.json")) {
+				wantWholeBlobs(t, path)
+				return
+			}
+			if c := img("validate", path); c.Run() != nil && strings.Contains(said(c), "img: ") {
+				t.Errorf("the layout can't be read: %s", said(c))
+			}
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func pullOnto(t *testing.T, inputs, out string) (func() *exec.Cmd, func(*testing.T)) {
+	host := serve(t, t.TempDir())
+	push, root := planned(t, inputs, host, 3<<20, 1000)
+	mustRun(t, push())
+	args := []string{"pull", "--registry", host, "--repository", "app", "--digest", string(root.Digest), "--out", out}
+	for _, path := range blobs(t, inputs) {
+		if digestOf(path) != root.Digest {
+			args = append(args, "--blob", string(digestOf(path)))
+		}
+	}
+	return func() *exec.Cmd { return img(args...) }, func(t *testing.T) {
+		wantWholeBlobs(t, out)
+		if entries, _ := filepath.Glob(filepath.Join(out, "blobs", "sha256", ".*")); len(entries) > 0 {
+			t.Errorf("%s is left", entries)
+		}
+	}
+}
