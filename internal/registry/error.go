@@ -56,6 +56,9 @@ func problemOf(err error) *problem {
 	if errors.Is(err, store.ErrUnavailable) {
 		return &problem{http.StatusServiceUnavailable, "UNAVAILABLE", store.ErrUnavailable.Error()}
 	}
+	if store.IsFull(err) {
+		return &problem{http.StatusInsufficientStorage, "UNAVAILABLE", "there is no room left where the registry keeps its files"}
+	}
 	for _, p := range problems {
 		if errors.Is(err, p.err) {
 			return &problem{p.status, p.code, err.Error()}

@@ -131,7 +131,8 @@ func deleteUpload(c call) error {
 	return nil
 }
 
-// receive appends the body to the upload, if it continues where the upload ends. An upload that is too large is given up.
+// receive appends the body to the upload, if it continues where the upload ends. An upload that is too large is given up, and one for
+// which there is no room makes some.
 func (c call) receive(u *store.Upload) error {
 	if text := c.r.Header.Get("Content-Range"); text != "" {
 		first, last, err := parseContentRange(text)
@@ -147,7 +148,7 @@ func (c call) receive(u *store.Upload) error {
 		}
 	}
 	err := u.Append(c.r.Context(), c.body())
-	if errors.Is(err, store.ErrSize) {
+	if errors.Is(err, store.ErrSize) || store.IsFull(err) {
 		err = errors.Join(err, u.Cancel())
 	}
 	return err

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -211,4 +213,137 @@ func pullOnto(t *testing.T, inputs, out string) (func() *exec.Cmd, func(*testing
 			t.Errorf("%s is left", entries)
 		}
 	}
+}
+
+// TestAFullDiskOfARegistry pushes to a registry that has too little room, and then to one that has enough, on what the first has left.
+func TestAFullDiskOfARegistry(t *testing.T) {
+	d := newDisk(t)
+	rooms := []int64{256 << 10, 1 << 20, 3 << 20}
+	if used := usedBy(t, d); used > 0 { // and those in which the last files have no room
+		rooms = append(rooms, used-4096, used-8192, used-16384)
+	}
+	for _, room := range rooms {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			folder, work := filepath.Join(d.path(), fmt.Sprint(room)), t.TempDir()
+			defer os.RemoveAll(folder)
+			host, log, stop := startRegistry(t, func(c *exec.Cmd) *exec.Cmd { return d.run(t, c, room) }, folder)
+			push, root := planned(t, work, host, 3<<20)
+			c := push()
+			if c.Run() == nil || !strings.Contains(said(c), "there is no room left where the registry keeps its files (507 ") {
+				t.Errorf("the push says: %s", said(c))
+			}
+			if _, err := pullWhole(t.Context(), host, "app", "latest"); err == nil {
+				t.Error("the tag is there")
+			}
+			stop()
+			if text := log.String(); !saysFull(text) || !strings.Contains(text, folder) {
+				t.Errorf("the log says: %s", text)
+			}
+			wantWholeBlobs(t, folder)
+			for _, left := range []string{"uploads", "temp"} {
+				if files, _ := filepath.Glob(filepath.Join(folder, left, "*")); len(files) > 0 {
+					t.Errorf("%s are left", files)
+				}
+			}
+
+			host, _, stop = startRegistry(t, func(c *exec.Cmd) *exec.Cmd { return d.run(t, c, 64<<20) }, folder)
+			defer stop()
+			push, _ = planned(t, work, host, 3<<20)
+			mustRun(t, push())
+			if got, err := pullWhole(t.Context(), host, "app", "latest"); err != nil || got.Digest != root.Digest {
+				t.Errorf("latest is %s, %v", got.Digest, err)
+			}
+		})
+	}
+}
+
+// usedBy is how much of a disk the image takes; 0 if that is not known.
+func usedBy(t *testing.T, d disk) int64 {
+	t.Helper()
+	folder := filepath.Join(d.path(), "whole")
+	host, _, stop := startRegistry(t, func(c *exec.Cmd) *exec.Cmd { return c }, folder)
+	push, _ := planned(t, t.TempDir(), host, 3<<20)
+	mustRun(t, push())
+	stop()
+	used := d.used(t)
+	bazeltest.Must(t, os.RemoveAll(folder))
+	return used
+}
+
+// startRegistry runs a registry on a folder, and returns its host:port, its log, which is complete when it was stopped, and what stops it.
+func startRegistry(t *testing.T, change func(*exec.Cmd) *exec.Cmd, folder string) (host string, log *bytes.Buffer, stop func()) {
+	t.Helper()
+	c := exec.Command(filepath.Join(programs, "registry"), "--dir", folder, "--port", "0")
+	log = new(bytes.Buffer)
+	c.Stderr = log
+	c = change(c)
+	out, err := c.StdoutPipe()
+	bazeltest.Must(t, err)
+	bazeltest.Must(t, c.Start())
+	stop = sync.OnceFunc(func() { c.Process.Kill(); c.Wait() })
+	t.Cleanup(stop)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stop()
+		t.Fatalf("the registry printed no address: %v\n%s", err, log)
+	}
+	return strings.TrimSpace(line), log, stop
+}
+
+// TestAFullDiskOfAFrameCache costs only time.
+func TestAFullDiskOfAFrameCache(t *testing.T) {
+	d, inputs := newDisk(t), t.TempDir()
+	out, cache := filepath.Join(inputs, "out"), filepath.Join(d.path(), "cache")
+	bazeltest.Must(t, os.Mkdir(out, 0o755))
+	command, _ := layerOnto("gzip")(t, inputs, out)
+	mustRun(t, command())
+	want := hashOf(t, out+"/blob")
+	for _, room := range []int64{4096, 256 << 10, 1 << 20, 64 << 20} {
+		bazeltest.Must(t, os.RemoveAll(cache))
+		c := command()
+		c.Env = append(c.Env, "IMG_FRAME_CACHE="+cache)
+		c = d.run(t, c, room)
+		if _, limitsOutput := d.(quota); !limitsOutput || room > 4<<20 {
+			mustRun(t, c)
+		}
+		if got := hashOf(t, out+"/blob"); got != want {
+			t.Errorf("with room for %d bytes the layer is %s: want %s", room, got, want)
+		}
+		if n := wantWholeFrames(t, cache); room > 4<<20 && n == 0 {
+			t.Error("with room there is no frame")
+		}
+		if files, _ := filepath.Glob(filepath.Join(cache, "*", "??", "new-*")); len(files) > 0 {
+			t.Errorf("%s are left", files)
+		}
+	}
+}
+
+// TestAFolderThatMayNotBeWritten is named, and may be written the next time.
+func TestAFolderThatMayNotBeWritten(t *testing.T) {
+	for name, begin := range allOnto {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			command, whole := begin(t, t.TempDir(), out)
+			bazeltest.Must(t, os.Chmod(out, 0o555))
+			c := asEverybody(t, command())
+			if c.Run() == nil || !strings.Contains(said(c), "permission denied") || !strings.Contains(said(c), out) {
+				t.Errorf("it says: %s", said(c))
+			}
+			bazeltest.Must(t, os.Chmod(out, 0o755))
+			whole(t)
+			mustRun(t, asEverybody(t, command()))
+			whole(t)
+		})
+	}
+}
+
+// asEverybody takes from root, if that is who we are, the right to write everywhere.
+func asEverybody(t *testing.T, c *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return c
+	}
+	less := exec.Command("setpriv", append([]string{"--bounding-set", "-dac_override,-dac_read_search"}, c.Args...)...)
+	less.Env, less.Stderr = append(c.Env, "PATH="+os.Getenv("PATH")), c.Stderr
+	return less
 }

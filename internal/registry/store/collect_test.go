@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +104,91 @@ func TestCollectAndPushAtOnce(t *testing.T) {
 		return nil
 	})
 	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What could not be named, as when the disk is full, is nobody's.
+func TestCollectRemovesWhatCouldNotBeNamed(t *testing.T) {
+	root := t.TempDir()
+	s := open(t, root, store.Limits{})
+	collect(t, s) // looks at all, and from now on only at what is known to be left
+	a := repository(t, s, "a")
+	for folder, add := range map[string]func() error{
+		"blobs": func() error {
+			u, err := a.StartUpload()
+			if err != nil {
+				return err
+			}
+			defer u.Close()
+			if err := u.Append(t.Context(), strings.NewReader("bytes")); err != nil {
+				return err
+			}
+			return u.Finish(t.Context(), oci.DigestOf([]byte("bytes")))
+		},
+		"manifests": func() error {
+			index := []byte(`{"schemaVersion":2,"manifests":[]}`)
+			_, err := a.PutManifest(t.Context(), oci.Describe(oci.MediaTypeIndex, index), index)
+			return err
+		},
+	} {
+		inTheWay := filepath.Join(root, "repositories", "a", folder)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(inTheWay), 0o755), os.WriteFile(inTheWay, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if err := add(); err == nil {
+			t.Errorf("%s: it was added", folder)
+		}
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		if removed := collect(t, s); removed.Blobs != 1 {
+			t.Errorf("%s: removed %v; want what was left", folder, removed)
+		}
+		if err := add(); err != nil {
+			t.Errorf("%s: the next time: %v", folder, err)
+		}
+	}
+}
+
+// A clock that is set forward or back, by years, takes nothing from an image or from an upload that goes on, and what it did take is sent again.
+func TestClocksJump(t *testing.T) {
+	s := open(t, t.TempDir(), store.Limits{Grace: time.Hour, UploadAge: time.Hour})
+	a := repository(t, s, "a")
+	config, layer := putBlob(t, a, "{}"), putBlob(t, a, "layer")
+	image := put(t, a, oci.MediaTypeManifest, manifestOf(t, config, layer), "v1")
+	going, err := a.StartUpload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer going.Close()
+	for _, jump := range []int{-50, 50, -50} {
+		now := time.Now().AddDate(jump, 0, 0)
+		unnamed := putBlob(t, a, "unnamed")
+		if err := s.Sweep(now); err != nil {
+			t.Fatal(err)
+		}
+		removed, err := s.Collect(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gone := jump > 0; gone != (removed.Blobs == 1) {
+			t.Errorf("%d years: removed %v", jump, removed)
+		}
+		for _, d := range []oci.Descriptor{config, layer} {
+			readBlob(t, a, d.Digest)
+		}
+		if got, err := a.Resolve(t.Context(), "v1"); err != nil || got.Digest != image.Digest {
+			t.Errorf("%d years: v1 is %v, %v", jump, got, err)
+		}
+		if _, err := a.Has(t.Context(), unnamed.Digest); (err != nil) != (jump > 0) {
+			t.Errorf("%d years: the blob that no manifest names yet: %v", jump, err)
+		}
+	}
+	if err := going.Append(t.Context(), strings.NewReader("goes on")); err != nil {
+		t.Error(err)
+	}
+	if err := going.Finish(t.Context(), oci.DigestOf([]byte("goes on"))); err != nil {
 		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
@@ -25,13 +26,24 @@ var (
 	ErrUnavailable       = errors.New("a store that may have the blob can't be asked")
 )
 
+// IsFull reports whether err says that there is no room where a file was to go.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// mostMissing are named by a [MissingError]. A manifest may lack a hundred thousand.
+const mostMissing = 10
+
 // MissingError says what a manifest refers to that its repository has not got in the size that the manifest says.
 type MissingError struct{ Missing []oci.Descriptor }
 
 func (e *MissingError) Error() string {
 	var all []string
-	for _, d := range e.Missing {
+	for _, d := range e.Missing[:min(len(e.Missing), mostMissing)] {
 		all = append(all, fmt.Sprintf("%s of %d bytes", d.Digest, d.Size))
+	}
+	if more := len(e.Missing) - len(all); more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
 	}
 	return "manifest refers to what is not in the repository: " + strings.Join(all, ", ")
 }

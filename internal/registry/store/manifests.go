@@ -75,7 +75,11 @@ func (r Repository) PutManifest(ctx context.Context, d oci.Descriptor, body []by
 	if err := r.check(ctx, m.children, found); err != nil {
 		return "", err
 	}
-	return m.subject(), r.putManifest(ctx, d, m, body, tags)
+	if err := r.putManifest(ctx, d, m, body, tags); err != nil {
+		r.store.collected.Store(false) // some of it may be there
+		return "", err
+	}
+	return m.subject(), nil
 }
 
 // putManifest makes a manifest visible last, when all that it needs is there, and then its tags. What a death in between leaves

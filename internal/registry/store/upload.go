@@ -97,7 +97,11 @@ func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	return u.repository.link(d.Digest)
+	if err := u.repository.link(d.Digest); err != nil {
+		s.collected.Store(false) // nobody has it
+		return err
+	}
+	return nil
 }
 
 // send puts the blob where uploads go. It is known before it is there, so that it can be collected if this is all that ever happens. When it
