@@ -15,15 +15,16 @@ import (
 
 // tags remembers when the builds were accepted that set tags, so that one that took long sets none back that a later one has set.
 type tags struct {
-	mu  sync.Mutex
-	set map[string]time.Time // by registry/repository:tag
+	mu   sync.Mutex
+	set  map[string]time.Time // by registry/repository:tag
+	most int                  // are remembered before the old ones are looked for
 }
 
 const (
 	// tagAge is how long a push may take and still meet a later one that is remembered.
 	tagAge = 24 * time.Hour
-	// mostTags is how many are remembered before those of that age are looked for.
-	mostTags = 10_000
+	// fewTags are not worth to be looked through.
+	fewTags = 10_000
 )
 
 // errLater is for a tag that is of a later build.
@@ -48,19 +49,21 @@ func (t *tags) claim(name string, accepted time.Time) bool {
 	if t.set[name].After(accepted) {
 		return false
 	}
-	if len(t.set) >= mostTags {
+	if len(t.set) >= max(fewTags, t.most) {
 		t.forget(accepted)
 	}
 	t.set[name] = accepted
 	return true
 }
 
+// forget drops those of that age. If it leaves many, it is not called again until they are twice as many.
 func (t *tags) forget(now time.Time) {
 	for name, accepted := range t.set {
 		if now.Sub(accepted) > tagAge {
 			delete(t.set, name)
 		}
 	}
+	t.most = 2 * len(t.set)
 }
 
 // inOrder is a repository whose tags are set in the order of builds.
@@ -77,6 +80,19 @@ func (r inOrder) Tag(ctx context.Context, d oci.Descriptor, tag string) error {
 		return fmt.Errorf("%s %w", r.name+":"+tag, errLater)
 	}
 	return r.Repository.Tag(ctx, d, tag)
+}
+
+// HasTag implements [deploy.TagHaver]. What has its tag already is a push of it, too.
+func (r inOrder) HasTag(ctx context.Context, d oci.Descriptor, tag string) (bool, error) {
+	haver, ok := r.Repository.(deploy.TagHaver)
+	if !ok {
+		return false, nil
+	}
+	has, err := haver.HasTag(ctx, d, tag)
+	if has {
+		r.tags.claim(r.name+":"+tag, r.accepted)
+	}
+	return has, err
 }
 
 // onlyLater reports whether nothing is wrong but that tags are of a later build.

@@ -14,15 +14,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/bazel-contrib/rules_img/internal/bes"
+	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 )
 
-// A push that took long ends after that of a later build, in this process or the next.
-func TestATagIsNotSetBack(t *testing.T) {
-	c, registry := startCache(t, repb.DigestFunction_SHA256), remotetest.InMemory(t)
-	job := func(invocation string, accepted int64, layer int) bes.Job {
-		blobs, bodies, root := c.built(tarball(t, layer))
+// jobs makes jobs that push an image with a layer of so many bytes to app:v1.
+func (c cache) jobs(registry string) func(invocation string, accepted int64, layer int) bes.Job {
+	return func(invocation string, accepted int64, layer int) bes.Job {
+		c.Helper()
+		blobs, bodies, root := c.built(blobtest.Bytes(c.Name(), layer))
 		for _, b := range bodies {
 			c.put(b)
 		}
@@ -30,6 +31,12 @@ func TestATagIsNotSetBack(t *testing.T) {
 		j.Invocation, j.Accepted = invocation, time.Unix(accepted, 0)
 		return j
 	}
+}
+
+// A push that took long ends after that of a later build, in this process or the next.
+func TestATagIsNotSetBack(t *testing.T) {
+	c, registry := startCache(t, repb.DigestFunction_SHA256), remotetest.InMemory(t)
+	job := c.jobs(registry)
 	earlier, later := job("earlier", 1, 10), job("later", 2, 20)
 	tagged := func() string {
 		ref, err := name.ParseReference(registry + "/app:v1")
@@ -60,11 +67,22 @@ func TestATagIsNotSetBack(t *testing.T) {
 
 func TestTagsAreForgotten(t *testing.T) {
 	var all tags
-	for i := range 3 * mostTags {
+	for i := range 3 * fewTags {
 		all.claim(time.Duration(i).String(), time.Unix(int64(i)*60, 0))
 	}
-	if len(all.set) > mostTags+1 {
+	if len(all.set) > fewTags+1 {
 		t.Errorf("%d tags are remembered", len(all.set))
+	}
+}
+
+// Of a day with many tags none can be forgotten; to look at all of them for each further one would take longer and longer.
+func TestManyTagsOfADayAreSeldomLookedThrough(t *testing.T) {
+	var all tags
+	for i := range 3 * fewTags {
+		all.claim(time.Duration(i).String(), time.Unix(int64(i), 0))
+	}
+	if len(all.set) != 3*fewTags || all.most != 4*fewTags {
+		t.Errorf("%d tags are remembered, and looked through when there are %d", len(all.set), all.most)
 	}
 }
 
@@ -72,5 +90,28 @@ func TestATagOfALaterBuildHidesNoOtherError(t *testing.T) {
 	later := fmt.Errorf("push: %w", errors.Join(fmt.Errorf("tag v1: %w", errLater), fmt.Errorf("tag v2: %w", errLater)))
 	if !onlyLater(later) || onlyLater(errors.Join(later, io.EOF)) || onlyLater(nil) {
 		t.Errorf("%v, %v, %v", onlyLater(later), onlyLater(errors.Join(later, io.EOF)), onlyLater(nil))
+	}
+}
+
+// A push that finds its tag right makes one request, and the tag is its own from then on.
+func TestATagThatIsRightIsAskedForAndKept(t *testing.T) {
+	c := startCache(t, repb.DigestFunction_SHA256)
+	proxy, registry := remotetest.NewProxy(t, remotetest.InMemory(t), nil)
+	job := c.jobs(registry)
+	first, slow, again := job("first", 1, 10), job("slow", 2, 20), job("again", 3, 10)
+	_, err := c.pusher(options{}).Push(t.Context(), first)
+	must(t, err)
+	proxy.Reset()
+
+	p := c.pusher(options{})
+	got, err := p.Push(t.Context(), again)
+	must(t, err)
+	if seen, _ := proxy.Reset(); len(seen) != 1 || !slices.Contains(got.Names, registry+"/app:v1") {
+		t.Errorf("names are %q, after the requests %v", got.Names, seen)
+	}
+	got, err = p.Push(t.Context(), slow)
+	must(t, err)
+	if notes := strings.Join(got.Notes, ""); !strings.Contains(notes, "app:v1 is left to a later build") {
+		t.Errorf("an earlier build has set the tag back: %q", got.Notes)
 	}
 }
