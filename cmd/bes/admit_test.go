@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 const token = "fedcba98765432100123456789abcdef"
@@ -84,5 +86,17 @@ func TestOnlyThoseWhoAreKnownAreHeard(t *testing.T) {
 				t.Errorf("a stream: %v", err)
 			}
 		})
+	}
+	// Who is not known is told so before a message is read: none is sent here.
+	early, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/google.devtools.build.v1.PublishBuildEvent/PublishLifecycleEvent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := early.RecvMsg(new(emptypb.Empty)); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("an event without its message is answered with %v", err)
+	}
+	large := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token, "x", strings.Repeat("x", 100<<10))
+	if _, err := client.PublishLifecycleEvent(large, &buildpb.PublishLifecycleEventRequest{}); err == nil {
+		t.Error("headers of 100 KiB are taken")
 	}
 }

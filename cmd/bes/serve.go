@@ -87,8 +87,9 @@ func (o options) server(service *bes.Server) (*grpc.Server, error) {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(o.maxMessage),
 		grpc.MaxConcurrentStreams(1000),
-		grpc.UnaryInterceptor(admitUnary(gate)),
-		grpc.StreamInterceptor(admitStream(gate)),
+		grpc.InTapHandle(admit(gate)),
+		grpc.MaxHeaderListSize(64 << 10),
+		grpc.ConnectionTimeout(10 * time.Second), // for TLS and HTTP/2 to be agreed on
 		// A build may be silent for long, and a load balancer between drops what is.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),

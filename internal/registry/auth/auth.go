@@ -42,7 +42,7 @@ func (g *Gate) Admit(r *http.Request) (who, challenge string) {
 // login looks at the name and the password of a request.
 func (g *Gate) login(r *http.Request) (who string, ok bool) {
 	name, password, ok := r.BasicAuth()
-	return name, ok && (g.Tokens.has(password) || g.Users.check(name, password))
+	return name, ok && (g.Tokens.has(password) || g.Users.check(r.Context(), name, password))
 }
 
 func (g *Gate) challenge(r *http.Request) string {

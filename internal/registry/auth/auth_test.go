@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +72,25 @@ func TestGate(t *testing.T) {
 				t.Errorf("%s: admitted as %q, challenge %q; want %q", name, who, challenge, c.who)
 			}
 		}
+	}
+}
+
+// Guessing must not keep out those who are known, nor outlive who guesses.
+func TestAFloodOfGuesses(t *testing.T) {
+	g := &Gate{Users: users(t, "ann", "secret")}
+	if who, _ := g.Admit(basic("ann", "secret")); who != "ann" {
+		t.Fatalf("admitted as %q", who)
+	}
+	for range cap(g.Users.slots) {
+		g.Users.slots <- struct{}{}
+	}
+	if who, _ := g.Admit(basic("ann", "secret")); who != "ann" {
+		t.Errorf("who is remembered is admitted as %q", who)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if who, challenge := g.Admit(basic("ann", "guess").WithContext(gone)); challenge == "" {
+		t.Errorf("a guess is admitted as %q", who)
 	}
 }
 

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,7 +19,7 @@ import (
 type Users struct {
 	hashes map[string][]byte
 	nobody []byte        // is compared with when there is no such user, so that it takes as long
-	slots  chan struct{} // as many as may hash at once
+	slots  chan struct{} // as many as may hash at once: half of the processors, since anybody can make us hash
 
 	mu    sync.Mutex
 	key   [32]byte
@@ -30,7 +31,7 @@ const maxKnown = 10_000
 
 // ParseUsers reads an htpasswd file made by `htpasswd -B`: a line for each user, NAME:HASH.
 func ParseUsers(file string) (*Users, error) {
-	u := &Users{hashes: map[string][]byte{}, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), known: map[[32]byte]bool{}}
+	u := &Users{hashes: map[string][]byte{}, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), known: map[[32]byte]bool{}}
 	rand.Read(u.key[:])
 	cost := bcrypt.MinCost
 	for number, line := range numbered(file) {
@@ -49,8 +50,8 @@ func ParseUsers(file string) (*Users, error) {
 	return u, err
 }
 
-// check reports whether it is this user's password. No users are nobody.
-func (u *Users) check(name, password string) bool {
+// check reports whether it is this user's password. No users are nobody, and neither is who does not wait for the answer.
+func (u *Users) check(ctx context.Context, name, password string) bool {
 	if u == nil {
 		return false
 	}
@@ -62,7 +63,11 @@ func (u *Users) check(name, password string) bool {
 	if !exists {
 		hash = u.nobody
 	}
-	u.slots <- struct{}{}
+	select {
+	case u.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
 	<-u.slots
 	if err != nil || !exists {

@@ -50,6 +50,7 @@ func New(o Options) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(o.admit),
 		grpc.MaxConcurrentStreams(100),
+		grpc.MaxHeaderListSize(64 << 10),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 20 * time.Second}), // img pings each half minute while it waits
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
@@ -68,7 +69,7 @@ func (o Options) admit(ctx context.Context, info *tap.Info) (context.Context, er
 		return ctx, nil
 	}
 	r := &http.Request{Header: http.Header{"Authorization": info.Header.Get("authorization")}}
-	if _, challenge := o.Gate.Admit(r); challenge != "" {
+	if _, challenge := o.Gate.Admit(r.WithContext(ctx)); challenge != "" {
 		o.Log.InfoContext(ctx, info.FullMethodName, "error", "not admitted")
 		return nil, status.Error(codes.Unauthenticated, "want a name and password, or a token, that is known here")
 	}
