@@ -1,6 +1,6 @@
-// Package metrics counts what a registry does, and tells it in the text format of Prometheus. The entry point is [Counters].
+// Package metrics counts what a server does, and tells it in the text format of Prometheus. The entry point is [Counters].
 //
-// Prometheus's own library would be larger than all else that the registry is built of, for a list of sums.
+// Prometheus's own library would be larger than all else that the servers are built of, for a list of sums.
 package metrics
 
 import (
@@ -21,6 +21,7 @@ var help = map[string]string{
 	"registry_commit_blobs_total":    "Blobs that pushes said are in the cache, by whether a store had them.",
 	"registry_collected_blobs_total": "Blobs that were removed because nothing referred to them.",
 	"registry_collected_bytes_total": "Bytes of these.",
+	"bes_plans_total":                "Plans of builds, by whether they were pushed: done or failed.",
 }
 
 // Counters are sums that only grow. The zero value is ready.
@@ -62,10 +63,11 @@ func (c *Counters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(help)) {
+	for _, name := range slices.Sorted(maps.Keys(c.sums)) {
 		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n", name, help[name], name)
 		for _, labels := range slices.Sorted(maps.Keys(c.sums[name])) {
 			fmt.Fprintf(w, "%s%s %v\n", name, labels, c.sums[name][labels])
 		}
 	}
+	writeRuntime(w)
 }

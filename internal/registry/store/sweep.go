@@ -13,6 +13,7 @@ const tempAge = time.Hour
 
 // Sweep removes what dead processes left behind and uploads that nobody continues. It may run at any time; run it now and then.
 func (s *Store) Sweep(now time.Time) error {
+	s.uploads.forgetGone()
 	return errors.Join(
 		s.blobs.Sweep(),
 		s.sweepUploads(now),

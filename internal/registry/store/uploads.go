@@ -134,6 +134,17 @@ func (s *Store) sweepUploads(now time.Time) error {
 	return eachOlder(s.uploadFolder(), now.Add(-s.limits.UploadAge), s.sweepUpload)
 }
 
+// forgetGone forgets the uploads that another process has finished or removed.
+func (u *uploads) forgetGone() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for path, s := range u.hashed {
+		if s != nil && !exists(path) {
+			delete(u.hashed, path)
+		}
+	}
+}
+
 func (s *Store) sweepUpload(path string) error {
 	if _, err := s.uploads.take(path); err != nil {
 		return nil
