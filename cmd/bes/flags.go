@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,9 +24,11 @@ type options struct {
 	registries       places
 	jobs             int
 	keep             int
+	keepFor          time.Duration
 	maxMessage       int
 	streamAge        time.Duration
 	grace            time.Duration
+	metrics          front.Metrics
 	quiet            bool
 }
 
@@ -53,9 +56,11 @@ func parseFlags(p process) (options, error) {
 	flags.Var(&o.registries, "allow-registry", "push to, and read bases from, this `HOST[/PREFIX]` and no other; may be repeated (default: any)")
 	flags.IntVar(&o.jobs, "jobs", 64, "`number` of plans that are pushed at once")
 	flags.IntVar(&o.keep, "keep", 10_000, "`number` of plans to remember that were pushed, or were not")
+	flags.DurationVar(&o.keepFor, "keep-for", time.Hour, "`time` for which they are remembered, however many")
 	flags.IntVar(&o.maxMessage, "max-message-size", 32<<20, "largest event, in `bytes`")
 	flags.DurationVar(&o.streamAge, "stream-age", 24*time.Hour, "`time` after which a build that broke off is forgotten")
 	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds, and then pushes, may go on after a signal to stop")
+	o.metrics.Add(flags)
 	flags.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only, and not every push")
 	if err := flags.Parse(p.Args); err != nil {
 		return o, err
@@ -75,10 +80,10 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("--commit-mode=%s: want %s or %s", o.commitMode, background, perStream)
 	case o.allowFiles != "" && !filepath.IsAbs(o.allowFiles):
 		return fmt.Errorf("--allow-files=%s: want an absolute path", o.allowFiles)
-	case o.jobs < 1 || o.keep < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.grace < 0:
-		return errors.New("--jobs, --keep, --max-message-size, --stream-age and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
+	case o.jobs < 1 || o.keep < 0 || o.keepFor < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.grace < 0:
+		return errors.New("--jobs, --keep, --keep-for, --max-message-size, --stream-age and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
 	}
-	return o.Check()
+	return cmp.Or(o.metrics.Check(), o.Check())
 }
 
 // places are parts of registries: hosts, and repositories below a prefix.

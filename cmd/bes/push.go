@@ -15,9 +15,11 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/bes"
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/cas"
+	"github.com/bazel-contrib/rules_img/internal/blob/remote"
 	"github.com/bazel-contrib/rules_img/internal/credential"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/registry/metrics"
 )
 
 // retry goes on for some two minutes: nobody sits in front of this.
@@ -29,13 +31,13 @@ type pusher struct {
 	cache    *cas.Cache // may be nil
 	sessions sessions
 	tags     tags
+	counters metrics.Counters
 }
 
 func newPusher(p process, o options) (*pusher, error) {
+	connections := remote.NewTransport(64) // of all sessions: one that is forgotten must not leave idle ones behind
 	out := &pusher{options: o, sessions: sessions{open: func() wiring.Registries {
-		r := wiring.OpenRegistries(p.Getenv, 0)
-		r.Retry = retry
-		return r
+		return wiring.Registries{Client: wiring.NewClient(p.Getenv, remote.Options{Transport: connections}), Retry: retry}
 	}}}
 	if o.casEndpoint == "" {
 		return out, nil
@@ -56,6 +58,16 @@ func (p *pusher) close() {
 
 // Push implements [bes.Pusher].
 func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
+	pushed, err := p.carryOut(ctx, j)
+	state := bes.Done
+	if err != nil {
+		state = bes.Failed
+	}
+	p.counters.Add("bes_plans_total", 1, "state", state)
+	return pushed, err
+}
+
+func (p *pusher) carryOut(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	plan, err := p.plan(ctx, j.Plan)
 	if errors.Is(err, errNoPlan) && !j.Asked {
 		return bes.Pushed{Notes: []string{j.Plan.Name + " " + err.Error()}}, nil

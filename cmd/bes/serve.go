@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -18,10 +19,10 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/bes"
 )
 
-// sweepEvery is how often streams are looked for that are of no use any more.
+// sweepEvery is how often streams are looked for that are of no use any more, at least.
 const sweepEvery = 10 * time.Minute
 
-// serve serves until ctx ends. The first line on stdout is the address, once somebody may connect.
+// serve serves until ctx ends. The first line on stdout is the address, once somebody may connect; a second one is that of the metrics.
 func serve(ctx context.Context, p process) error {
 	o, err := parseFlags(p)
 	if err != nil {
@@ -43,7 +44,7 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	pusher.tags.remember(earlier)
-	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, Grace: o.grace, Log: log, Now: p.Now})
+	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, KeepFor: o.keepFor, Grace: o.grace, Log: log, Now: p.Now})
 	if err != nil {
 		return err
 	}
@@ -61,8 +62,25 @@ func serve(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(p.Stdout, listener.Addr())
+	metrics, err := o.metrics.Listen()
+	if err != nil {
+		return err
+	}
+	addresses := fmt.Sprintln(listener.Addr())
+	if metrics != nil {
+		defer serveMetrics(metrics, &pusher.counters)()
+		addresses += fmt.Sprintln("metrics", metrics.Addr())
+	}
+	fmt.Fprint(p.Stdout, addresses)
 	return o.all(ctx, p, server, listener, queue, service)
+}
+
+// serveMetrics serves until the function that it returns is called.
+func serveMetrics(l net.Listener, handler http.Handler) (stop func()) {
+	server := &http.Server{Handler: handler, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	ended := make(chan struct{})
+	go func() { defer close(ended); server.Serve(l) }()
+	return func() { server.Close(); <-ended }
 }
 
 // jobsIn is where the jobs are in a state directory.
@@ -109,7 +127,7 @@ func (o options) all(ctx context.Context, p process, server *grpc.Server, listen
 	defer stop()
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { queue.Run(pushing); return nil })
-	all.Go(func() error { return sweep(ctx, p, service) })
+	all.Go(func() error { return sweep(ctx, p, service, min(sweepEvery, o.streamAge)) })
 	all.Go(func() error {
 		defer stop()
 		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) { // which it is when ctx ends at once
@@ -127,8 +145,8 @@ func (o options) all(ctx context.Context, p process, server *grpc.Server, listen
 	return all.Wait()
 }
 
-func sweep(ctx context.Context, p process, service *bes.Server) error {
-	ticker := time.NewTicker(sweepEvery)
+func sweep(ctx context.Context, p process, service *bes.Server, interval time.Duration) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		if err := service.Sweep(p.Now()); err != nil {

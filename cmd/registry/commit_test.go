@@ -212,6 +212,8 @@ func TestMetrics(t *testing.T) {
 		"registry_response_bytes_total ",
 		`registry_store_asked_total{store="dir",found="true"} `,
 		"registry_commit_blobs_total{found=\"false\"} 1\n",
+		"# TYPE go_goroutines gauge\ngo_goroutines ",
+		"go_gc_heap_live_bytes ",
 	} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("there is no %q:\n%s", want, got)

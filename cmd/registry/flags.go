@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,8 +32,7 @@ type options struct {
 	collectInterval      time.Duration
 	blobCache            bool
 	grpcPort             int
-	metricsAddress       string
-	metricsPort          int
+	metrics              front.Metrics
 	quiet                bool
 }
 
@@ -47,8 +47,7 @@ func parseFlags(p process) (options, error) {
 	o.stores.add(flags)
 	flags.BoolVar(&o.blobCache, "enable-blobcache", false, "let pushes say which blobs are in the stores already: what $IMG_BLOB_CACHE_ENDPOINT of img is about")
 	flags.IntVar(&o.grpcPort, "grpc-port", 8081, "`port` for that, at the same address; 0 is any that is free")
-	flags.StringVar(&o.metricsAddress, "metrics-address", "127.0.0.1", "`address` for metrics, which everybody there may read")
-	flags.IntVar(&o.metricsPort, "metrics-port", -1, "`port` for metrics of Prometheus at /metrics; 0 is any that is free, and -1 none")
+	o.metrics.Add(flags)
 	flags.Var(&o.maxManifest, "max-manifest-size", "largest manifest, in `bytes` or with KiB, MiB; at most 16MiB")
 	flags.Var(&o.maxBlob, "max-blob-size", "largest blob, in `bytes` or with KiB, MiB, GiB; 0 is no limit")
 	flags.IntVar(&o.maxUploads, "max-uploads", 1000, "`number` of uploads that may be unfinished; 0 is no limit")
@@ -80,13 +79,10 @@ func (o options) check(rest []string) error {
 		return errors.New("--token-realm: want --issue-tokens too")
 	case o.collectGrace < 0 || o.collectInterval <= 0:
 		return errors.New("--collect-grace and --collect-interval: want no negative times, and some time between two looks")
-	case o.grpcPort < 0 || o.grpcPort > 65535 || o.metricsPort < -1 || o.metricsPort > 65535:
-		return fmt.Errorf("--grpc-port=%d, --metrics-port=%d: one of them is no port", o.grpcPort, o.metricsPort)
+	case o.grpcPort < 0 || o.grpcPort > 65535:
+		return fmt.Errorf("--grpc-port=%d: is none", o.grpcPort)
 	}
-	if err := o.stores.check(); err != nil {
-		return err
-	}
-	return o.Check()
+	return cmp.Or(o.stores.check(), o.metrics.Check(), o.Check())
 }
 
 // bytes is a number of bytes as a flag.

@@ -22,7 +22,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
 )
 
-// sweepEvery is how often the store is swept of what dead processes left.
+// sweepEvery is how often the store is swept of what dead processes and clients left, at least.
 const sweepEvery = 10 * time.Minute
 
 // run serves until ctx ends. The first line on stdout is the address, once somebody may connect; further ones are those of other services.
@@ -134,10 +134,10 @@ func (s *servers) listen() (addresses string, err error) {
 		}
 		addresses += fmt.Sprintln("blobcache", s.listeners.commits.Addr())
 	}
-	if s.metricsPort >= 0 {
-		if s.listeners.metrics, err = net.Listen("tcp", net.JoinHostPort(s.metricsAddress, strconv.Itoa(s.metricsPort))); err != nil {
-			return "", fmt.Errorf("--metrics-port: %w", err)
-		}
+	if s.listeners.metrics, err = s.metrics.Listen(); err != nil {
+		return "", err
+	}
+	if s.listeners.metrics != nil {
 		addresses += fmt.Sprintln("metrics", s.listeners.metrics.Addr())
 	}
 	return addresses, nil
@@ -154,7 +154,7 @@ func (s *servers) serve(ctx context.Context) error {
 		all.Go(func() error { s.stopCommits(ctx); return nil })
 	}
 	context.AfterFunc(ctx, func() { s.log.Info("stopping") })
-	all.Go(func() error { every(ctx, sweepEvery, s.sweep); return nil })
+	all.Go(func() error { every(ctx, s.sweepInterval(), s.sweep); return nil })
 	all.Go(func() error { every(ctx, s.collectInterval, s.collect); return nil })
 	return all.Wait()
 }
@@ -203,6 +203,14 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 		case <-ticker.C:
 		}
 	}
+}
+
+// sweepInterval is shorter where uploads are to be forgotten sooner.
+func (s *servers) sweepInterval() time.Duration {
+	if s.uploadAge > 0 {
+		return min(sweepEvery, s.uploadAge)
+	}
+	return sweepEvery
 }
 
 func (s *servers) sweep(context.Context) {

@@ -102,7 +102,7 @@ func (s *scene) start() {
 	s.Helper()
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	var err error
-	s.queue, err = bes.OpenQueue(bes.QueueOptions{Dir: filepath.Join(s.dir, "jobs"), Pusher: s.pusher, Jobs: 2, Keep: 3, Log: log, Now: time.Now})
+	s.queue, err = bes.OpenQueue(bes.QueueOptions{Dir: filepath.Join(s.dir, "jobs"), Pusher: s.pusher, Jobs: 2, Keep: 3, KeepFor: time.Hour, Log: log, Now: time.Now})
 	must(s, err)
 	s.server, err = bes.NewServer(bes.Options{Dir: filepath.Join(s.dir, "streams"), Queue: s.queue, Wait: s.wait, StreamAge: time.Hour, Log: log})
 	must(s, err)

@@ -18,8 +18,9 @@ type QueueOptions struct {
 	Pusher Pusher
 	// Jobs is how many plans are pushed at once.
 	Jobs int
-	// Keep is how many jobs are remembered that have ended, the latest. Those of the last hour are, however many.
-	Keep int
+	// Keep is how many jobs are remembered that have ended, the latest, and KeepFor is for how long all are, however many.
+	Keep    int
+	KeepFor time.Duration
 	// Grace is how long pushes may go on after Run was told to end.
 	Grace time.Duration
 	Log   *slog.Logger
@@ -188,7 +189,7 @@ func (q *Queue) log(j Job) {
 
 // forget drops the earliest of too many jobs that have ended.
 func (q *Queue) forget() {
-	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended) > time.Hour {
+	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended) > q.KeepFor {
 		id := q.ended[0]
 		q.ended = q.ended[1:]
 		delete(q.jobs, id)

@@ -51,7 +51,7 @@ func TestWhatBecameOfAJobIsInItsFile(t *testing.T) {
 func TestTheLatestJobsAreRemembered(t *testing.T) {
 	now := time.Now()
 	q, err := bes.OpenQueue(bes.QueueOptions{
-		Dir: t.TempDir(), Pusher: new(pusher), Jobs: 1, Keep: 3, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now },
+		Dir: t.TempDir(), Pusher: new(pusher), Jobs: 1, Keep: 3, KeepFor: time.Hour, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return now },
 	})
 	must(t, err)
 	lose := func(from, to int) {

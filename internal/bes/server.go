@@ -150,7 +150,7 @@ func (s *Server) stream(invocation, name string) (*stream, error) {
 
 func (s *Server) endedPath(name string) string { return filepath.Join(s.Dir, name+endedSuffix) }
 
-// endedAge is how long what an ended stream has said is kept: for as long as Bazel may not have heard that it has ended.
+// endedAge is how long what an ended stream has said is kept, at most: for as long as Bazel may not have heard that it has ended.
 const endedAge = 15 * time.Minute
 
 // Sweep removes what is kept of streams that have ended, or that have been broken for too long.
@@ -164,7 +164,7 @@ func (s *Server) Sweep(now time.Time) error {
 		name, suffix := cutSuffix(e.Name())
 		age := s.StreamAge
 		if suffix == endedSuffix {
-			age = endedAge
+			age = min(age, endedAge)
 		}
 		info, err := e.Info()
 		if err != nil || suffix == "" || now.Sub(info.ModTime()) < age {

@@ -151,6 +151,16 @@ func TestWhatIsOfNoUseIsSwept(t *testing.T) {
 	}
 }
 
+func TestWhatHasEndedIsKeptNoLongerThanWhatBrokeOff(t *testing.T) {
+	s := newScene(t, false)
+	s.server.StreamAge = time.Minute
+	s.whole("ended", planSet)
+	must(t, s.server.Sweep(time.Now().Add(30*time.Second)))
+	want(t, files(t, filepath.Join(s.dir, "streams")), "ended.ended")
+	must(t, s.server.Sweep(time.Now().Add(2*time.Minute)))
+	want(t, files(t, filepath.Join(s.dir, "streams")))
+}
+
 func files(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
