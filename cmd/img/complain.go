@@ -6,14 +6,16 @@ import (
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
+	"github.com/bazel-contrib/rules_img/internal/progress"
 )
 
 // complain tells people of an error, each line of it behind the program's name, and what they can do about it.
+// Some of it may be what a stranger said.
 func complain(w io.Writer, err error) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(w, "img: %s\n", line)
+		fmt.Fprintf(w, "img: %s\n", progress.Plain(line))
 	}
 	for _, hint := range wiring.Hints(err) {
-		fmt.Fprintf(w, "img: hint: %s\n", hint)
+		fmt.Fprintf(w, "img: hint: %s\n", progress.Plain(hint))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/blob/daemon"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/progress"
 )
 
 // load is how loads are carried out: one after another into each daemon, so that what images share goes once, and
@@ -150,6 +151,6 @@ func (n *notes) add(line string) {
 
 func (n *notes) print(w io.Writer) {
 	for _, line := range n.lines {
-		fmt.Fprintln(w, "img:", line)
+		fmt.Fprintln(w, "img:", progress.Plain(line))
 	}
 }

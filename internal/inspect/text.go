@@ -68,7 +68,7 @@ func (p printer) head(n *Node, name string) {
 	p.field("digest", string(n.Digest))
 	p.field("type", printable(n.ArtifactType))
 	if n.Subject != nil {
-		p.field("about", string(n.Subject.Digest))
+		p.field("about", printable(string(n.Subject.Digest)))
 	}
 	p.field("platform", printable(n.Platform))
 	p.pairs("note", n.Annotations)

@@ -20,7 +20,7 @@ func (d *Display) Pausing(wait time.Duration, why error) (over func()) {
 		return func() {}
 	}
 	first, _, _ := strings.Cut(why.Error(), "\n")
-	p := &pause{first, time.Now().Add(wait)}
+	p := &pause{Plain(first), time.Now().Add(wait)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.pauses = append(d.pauses, p)

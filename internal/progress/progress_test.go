@@ -222,7 +222,7 @@ func TestAPauseBeforeARetryIsShown(t *testing.T) {
 
 type tooMany struct{}
 
-func (tooMany) Error() string   { return "registry r: 429\nslow down" }
+func (tooMany) Error() string   { return "registry r:\x1b429\nslow down" }
 func (tooMany) Transient() bool { return true }
 
 // TestASecondTryIsTheSameTransfer: it goes back to where it starts again.

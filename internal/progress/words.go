@@ -3,6 +3,7 @@ package progress
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -27,6 +28,17 @@ func amount(t blob.Tally) string {
 		return "1 blob, " + Bytes(t.Bytes)
 	}
 	return fmt.Sprintf("%d blobs, %s", t.Blobs, Bytes(t.Bytes))
+}
+
+// Plain makes a line that may be of a stranger, such as what a registry or a daemon says of itself, harmless to a terminal: what does not print becomes
+// a space.
+func Plain(line string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, line)
 }
 
 // kind is what a blob is, in a word.
