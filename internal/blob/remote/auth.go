@@ -177,7 +177,7 @@ func (a *authorizer) renew(ctx context.Context, b *bearer, want access, c authn.
 	a.mu.Unlock()
 	asking, stop := context.WithTimeout(ctx, a.patience)
 	defer stop()
-	got, err := transport.Exchange(asking, a.registry, authn.FromConfig(c), a.transport, scopes, asked)
+	got, err := transport.Exchange(asking, a.registry, authn.FromConfig(c), keeping{a.transport}, scopes, asked)
 	if err != nil && asking.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("get a token: no answer within %v: %w", a.patience, os.ErrDeadlineExceeded)
 	}
@@ -190,6 +190,22 @@ func (a *authorizer) renew(ctx context.Context, b *bearer, want access, c authn.
 	}
 	b.expires = time.Now().Add(lifetime(got.ExpiresIn))
 	return nil
+}
+
+// keeping is a transport for questions to a token server. One that is redirected elsewhere with its body would take a refresh token along.
+type keeping struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (k keeping) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.RoundTripper.RoundTrip(r)
+	if err != nil || r.Method == http.MethodGet {
+		return resp, err
+	}
+	if at, none := resp.Location(); none == nil && hostPort(at) != hostPort(r.URL) {
+		drain(resp)
+		return nil, fmt.Errorf("the token server at %s sends us to %s, for which the credentials are not", r.URL.Host, at.Host)
+	}
+	return resp, nil
 }
 
 // lifetime is how long a token is used: it ends early, for the way and for clocks that differ.

@@ -137,6 +137,12 @@ func decodeErrors(body []byte) (codes []string, message string) {
 	return codes, strings.Join(all, "; ")
 }
 
+// brokeInHeader recognises an answer whose end is in its status or header: what is left of that line has no meaning, and [http.Transport] tells
+// it from other nonsense in words alone.
+func brokeInHeader(err error) bool {
+	return strings.Contains(err.Error(), "HTTP/1.x transport connection broken") && !strings.Contains(err.Error(), `"\x15\x03`) // which is TLS
+}
+
 // oneLine makes text of a stranger fit for a terminal.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
@@ -177,6 +183,8 @@ func (h *host) trouble(ctx context.Context, r request, err error) error {
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the connection was closed without an answer: %w", io.ErrUnexpectedEOF)
+	} else if brokeInHeader(err) {
+		err = fmt.Errorf("the connection broke before the answer was whole: %w (%w)", io.ErrUnexpectedEOF, err)
 	}
 	e := &Error{Registry: h.name(), Repository: r.access.repository, What: r.what, Message: oneLine(err.Error()), cause: err}
 	var token *transport.Error

@@ -84,6 +84,9 @@ func (h *host) overTLSIfItMust(ctx context.Context, r request) (*http.Response, 
 	if err == nil && secureErr != nil && !errors.As(secureErr, new(*tls.CertificateVerificationError)) {
 		return resp, nil // it was no TLS after all
 	}
+	if err != nil && errors.Is(secureErr, http.ErrSchemeMismatch) {
+		return nil, err // nor was it HTTP to its end
+	}
 	if err == nil {
 		drain(resp)
 	}
