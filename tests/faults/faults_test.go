@@ -151,7 +151,9 @@ const layerHeader = `{"kind":"layer","version":1,"name":"//:layer","compress":"g
 
 // pullWhole reads an image from a registry to its last byte.
 func pullWhole(ctx context.Context, host, repository, reference string) (root oci.Descriptor, err error) {
-	from, err := remote.New(remote.Options{}).Repository(oci.Reference{Registry: host, Repository: repository})
+	transport := remote.NewTransport(4)
+	defer transport.CloseIdleConnections()
+	from, err := remote.New(remote.Options{Transport: transport}).Repository(oci.Reference{Registry: host, Repository: repository})
 	if err != nil {
 		return root, err
 	}
