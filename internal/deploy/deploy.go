@@ -8,6 +8,7 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
@@ -95,7 +96,25 @@ func Parse(b []byte) (Plan, error) {
 			return Plan{}, fmt.Errorf("plan of %s: root: %w", p.Name, err)
 		}
 	}
+	for _, b := range p.Blobs {
+		if err := b.check(); err != nil {
+			return Plan{}, fmt.Errorf("plan of %s: %w", p.Name, err)
+		}
+	}
 	return p, nil
+}
+
+// check is about what may become a path: a service for build events gets plans from whoever may build.
+func (b Blob) check() error {
+	if _, err := oci.ParseDigest(string(b.Digest)); err != nil {
+		return fmt.Errorf("blobs: %w", err)
+	}
+	for _, path := range []string{b.File, b.Output} {
+		if path != "" && !filepath.IsLocal(filepath.FromSlash(path)) {
+			return fmt.Errorf("blob %s: %q leads out of where the build leaves files", b.Digest, path)
+		}
+	}
+	return nil
 }
 
 // Encode writes the plan.
