@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -124,4 +125,41 @@ func TestATokenServerKeepsThePassword(t *testing.T) {
 			}
 		}
 	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestOnlyThisMachineMayDoWithoutTLS, as its name says, whatever a name is made to look like.
+func TestOnlyThisMachineMayDoWithoutTLS(t *testing.T) {
+	for host, want := range map[string]string{
+		"localhost:5000": "http", "127.0.0.1:5000": "http", "[::1]:5000": "http", "registry.localhost:5000": "http",
+		"registry.example": "https", "registry.example:80": "https", "10.0.0.1:5000": "https", "0.0.0.0:5000": "https",
+		"127.0.0.1.example:5000": "https", "localhost.example:5000": "https", "notlocalhost:5000": "https",
+	} {
+		first := ""
+		client := remote.New(remote.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if first == "" {
+				first = r.URL.Scheme
+			}
+			return nil, errors.New("enough")
+		})})
+		open(t, client, host, "app").Resolve(t.Context(), "latest")
+		if first != want {
+			t.Errorf("%s is asked over %s", host, first)
+		}
+	}
+}
+
+// TestNamesOfThisMachineAreThisMachine, without a name server or a proxy that may say otherwise.
+func TestNamesOfThisMachineAreThisMachine(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://proxy.invalid")
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "DENIED", "this is me") }))
+	t.Cleanup(registry.Close)
+	_, port, _ := strings.Cut(registry.Listener.Addr().String(), ":")
+	_, err := open(t, remote.New(remote.Options{}), "registry.localhost:"+port, "app").Resolve(t.Context(), "latest")
+	if err == nil || !strings.Contains(err.Error(), "this is me") {
+		t.Errorf("error is %v", err)
+	}
 }

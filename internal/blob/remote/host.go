@@ -118,6 +118,26 @@ func isLoopback(registry string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
+// dialHere makes names below .localhost mean this machine, as RFC 6761 has it: no name server must say where credentials go without TLS.
+func dialHere(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if host, port, err := net.SplitHostPort(address); err == nil && strings.HasSuffix(host, ".localhost") {
+			address = net.JoinHostPort("localhost", port)
+		}
+		return dial(ctx, network, address)
+	}
+}
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// proxyElsewhere is the proxy for what is not on this machine.
+func proxyElsewhere(r *http.Request) (*url.URL, error) {
+	if isLoopback(r.URL.Host) {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(r)
+}
+
 // maxRedirects is more than any registry needs.
 const maxRedirects = 5
 

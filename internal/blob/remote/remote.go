@@ -58,6 +58,7 @@ func New(o Options) *Client {
 // other's flow control, and behind common proxies crawl as soon as there is latency.
 func NewTransport(connections int) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext, t.Proxy = dialHere(t.DialContext), proxyElsewhere
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	t.DisableCompression = true // a digest is of the bytes as they are
