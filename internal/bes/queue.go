@@ -35,6 +35,7 @@ type Queue struct {
 	jobs    map[string]*Job // all that are remembered, by their IDs
 	waiting []*Job          // accepted and not begun, the first first
 	ended   []string        // IDs, in their order
+	latest  time.Time       // that a job was accepted
 	change  chan struct{}   // closed, and replaced, when something changes
 }
 
@@ -54,6 +55,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	}
 	for _, j := range jobs {
 		q.jobs[j.ID] = &j
+		q.latest = j.Accepted // they come in this order
 		if j.State != Accepted {
 			q.ended = append(q.ended, j.ID)
 			continue
@@ -68,7 +70,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 // Add accepts a job. When it returns, the job survives the death of this process. One that is known, by its invocation and its plan, is not
 // accepted again.
 func (q *Queue) Add(j Job) error {
-	j.Version, j.ID, j.State, j.Accepted = jobVersion, j.id(), Accepted, q.Now().UTC()
+	j.Version, j.ID, j.State, j.Accepted = jobVersion, j.id(), Accepted, q.accepted()
 	if q.known(j.ID) {
 		return nil
 	}
@@ -89,11 +91,24 @@ func (q *Queue) Add(j Job) error {
 
 // Lose remembers that a plan can't be pushed, and why.
 func (q *Queue) Lose(j Job, why error) error {
-	j.Version, j.ID, j.Accepted = jobVersion, j.id(), q.Now().UTC()
+	j.Version, j.ID, j.Accepted = jobVersion, j.id(), q.accepted()
 	if q.known(j.ID) {
 		return nil
 	}
 	return q.end(j, Pushed{}, why)
+}
+
+// accepted is the time, but always later than the last: a clock that is set back must not make a build an earlier one, whose tags are those
+// of the later.
+func (q *Queue) accepted() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.Now().UTC()
+	if !now.After(q.latest) {
+		now = q.latest.Add(1)
+	}
+	q.latest = now
+	return now
 }
 
 func (q *Queue) known(id string) bool {
@@ -187,9 +202,9 @@ func (q *Queue) log(j Job) {
 	}
 }
 
-// forget drops the earliest of too many jobs that have ended.
+// forget drops the earliest of too many jobs that have ended. What has ended in the future, since when the clock was set back, is as old.
 func (q *Queue) forget() {
-	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended) > q.KeepFor {
+	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended).Abs() > q.KeepFor {
 		id := q.ended[0]
 		q.ended = q.ended[1:]
 		delete(q.jobs, id)

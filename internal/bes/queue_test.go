@@ -103,3 +103,43 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Error("it does not wait for what is held")
 	}
 }
+
+// The order of builds, and what is forgotten, do not go by a clock that was wrong for a while.
+func TestClocksJump(t *testing.T) {
+	now, dir := time.Now(), t.TempDir()
+	open := func() *bes.Queue {
+		q, err := bes.OpenQueue(bes.QueueOptions{
+			Dir: dir, Pusher: new(pusher), Keep: 3, KeepFor: time.Hour, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		})
+		must(t, err)
+		return q
+	}
+	q := open()
+	lose := func(name string) {
+		t.Helper()
+		must(t, q.Lose(bes.Job{Invocation: "build", Target: name, Plan: bes.File{URI: name}}, io.EOF))
+	}
+	order := func() (targets []string) {
+		t.Helper()
+		jobs, err := q.Ended(t.Context(), "build") // in the order of acceptance
+		must(t, err)
+		for _, j := range jobs {
+			targets = append(targets, j.Target)
+		}
+		return targets
+	}
+	lose("1")
+	now = now.AddDate(1, 0, 0)
+	lose("2")
+	now = now.AddDate(-1, 0, 0)
+	lose("3")
+	want(t, order(), "1", "2", "3")
+	now = now.Add(2 * time.Hour)
+	lose("4")
+	want(t, order(), "2", "3", "4")
+	lose("5")
+	want(t, order(), "3", "4", "5") // 2 ended long before, or after
+	q = open()
+	lose("6")
+	want(t, order(), "4", "5", "6")
+}

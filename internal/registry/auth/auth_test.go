@@ -114,6 +114,13 @@ func TestIssuedTokensEnd(t *testing.T) {
 	if _, ok := i.check(token); ok {
 		t.Error("it is good after its time")
 	}
+	now = now.AddDate(-1, 0, 0)
+	if _, ok := i.check(token); ok {
+		t.Error("it is good for a year more, because the clock was set back")
+	}
+	if _, ok := i.check(i.issue("ann")); !ok {
+		t.Error("no token is good after the clock was set back")
+	}
 }
 
 func TestTheChallengeSaysWhereTokensAre(t *testing.T) {
