@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bazel-contrib/rules_img/bench/scene"
+	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote"
 	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -22,8 +23,8 @@ type bench struct {
 	craneMany    bool
 
 	dir, img, crane string
-	one             []image
-	hundred         []image
+	one             []scene.Image
+	hundred         []scene.Image
 }
 
 func (b *bench) prepare(ctx context.Context, dir string) (err error) {
@@ -43,16 +44,16 @@ func (b *bench) prepare(ctx context.Context, dir string) (err error) {
 	return err
 }
 
-func (b *bench) images(ctx context.Context, n, shared, size, own int) ([]image, error) {
+func (b *bench) images(ctx context.Context, n, shared, size, own int) ([]scene.Image, error) {
 	var common [][]byte
 	for i := range shared {
-		common = append(common, noise(fmt.Sprintf("%d of %d", i, shared), size))
+		common = append(common, blobtest.Bytes(fmt.Sprintf("%d of %d", i, shared), size))
 	}
-	var all []image
+	var all []scene.Image
 	for i := range n {
 		layers := common
 		if own > 0 {
-			layers = append(slices.Clip(common), noise(fmt.Sprintf("own %d", i), own))
+			layers = append(slices.Clip(common), blobtest.Bytes(fmt.Sprintf("own %d", i), own))
 		}
 		made, err := makeImage(ctx, b.dir, layers...)
 		if err != nil {
@@ -66,12 +67,12 @@ func (b *bench) images(ctx context.Context, n, shared, size, own int) ([]image, 
 	return all, nil
 }
 
-func (b *bench) layout(i image) string { return filepath.Join(b.dir, i.root.Digest.Encoded()) }
+func (b *bench) layout(i scene.Image) string { return filepath.Join(b.dir, i.Root.Digest.Encoded()) }
 
 // work is one row of the table.
 type work struct {
 	name   string
-	images []image
+	images []scene.Image
 	repo   func(i int) string
 	again  bool // is measured when it was done before
 	crane  int  // rounds of crane
@@ -201,7 +202,7 @@ func check(ctx context.Context, w work, registry string) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range img.blobs {
+		for _, d := range img.Blobs {
 			if there, err := r.Has(ctx, d); err != nil || !there {
 				return fmt.Errorf("%s of %s is not there: %v", d.Digest, w.repo(i), err)
 			}

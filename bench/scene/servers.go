@@ -9,10 +9,30 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
 )
+
+type serversKey struct{}
+
+// WithServers returns a context for servers, and what ends it and waits until they have ended: a program that does not wait leaves them behind.
+func WithServers(ctx context.Context) (context.Context, func()) {
+	running := new(sync.WaitGroup)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, serversKey{}, running))
+	return ctx, func() { cancel(); running.Wait() }
+}
+
+// afterwards calls end when ctx ends.
+func afterwards(ctx context.Context, end func()) {
+	running, ok := ctx.Value(serversKey{}).(*sync.WaitGroup)
+	if !ok {
+		running = new(sync.WaitGroup)
+	}
+	running.Add(1)
+	context.AfterFunc(ctx, func() { defer running.Done(); end() })
+}
 
 // StartCache runs an empty bazel-remote until ctx ends, and returns its endpoint.
 func StartCache(ctx context.Context) (string, error) {
@@ -40,7 +60,7 @@ func Serve(ctx context.Context, after func(), address, program string, args ...s
 	}
 	ended := make(chan struct{})
 	go func() { server.Wait(); close(ended) }()
-	context.AfterFunc(ctx, func() { server.Process.Kill(); <-ended; after() })
+	afterwards(ctx, func() { server.Process.Kill(); <-ended; after() })
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", address); err == nil {
 			return c.Close()
@@ -75,7 +95,8 @@ func Start(ctx context.Context, log io.Writer, addresses int, program string, ar
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { server.Process.Kill() })
+	ended := make(chan struct{})
+	afterwards(ctx, func() { server.Process.Kill(); <-ended })
 	started, lines := &Server{PID: server.Process.Pid}, bufio.NewReader(out)
 	for range addresses {
 		var line string
@@ -86,7 +107,7 @@ func Start(ctx context.Context, log io.Writer, addresses int, program string, ar
 		words := strings.Fields(line)
 		started.Addresses = append(started.Addresses, words[len(words)-1])
 	}
-	go func() { io.Copy(io.Discard, lines); server.Wait() }()
+	go func() { io.Copy(io.Discard, lines); server.Wait(); close(ended) }()
 	return started, err
 }
 
