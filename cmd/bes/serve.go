@@ -127,7 +127,7 @@ func (o options) all(ctx context.Context, p process, server *grpc.Server, listen
 	defer stop()
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { queue.Run(pushing); return nil })
-	all.Go(func() error { return sweep(ctx, p, service, min(sweepEvery, o.streamAge)) })
+	all.Go(func() error { return sweep(ctx, p, service, min(sweepEvery, max(o.streamAge/4, time.Second))) })
 	all.Go(func() error {
 		defer stop()
 		if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) { // which it is when ctx ends at once

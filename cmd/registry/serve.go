@@ -208,7 +208,7 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 // sweepInterval is shorter where uploads are to be forgotten sooner.
 func (s *servers) sweepInterval() time.Duration {
 	if s.uploadAge > 0 {
-		return min(sweepEvery, s.uploadAge)
+		return min(sweepEvery, max(s.uploadAge/4, time.Second))
 	}
 	return sweepEvery
 }
