@@ -64,8 +64,12 @@ func parseEndpoint(s string) (host string, secure bool, err error) {
 		return "s3.amazonaws.com", true, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return "", false, fmt.Errorf("s3 endpoint %s: want http://HOST:PORT or https://HOST", s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		said := s
+		if at := strings.LastIndex(s, "@"); at >= 0 { // what is before it may be a secret
+			said = "…" + s[at:]
+		}
+		return "", false, fmt.Errorf("s3 endpoint %s: want http://HOST:PORT or https://HOST; keys are in the environment or in a profile", said)
 	}
 	return u.Host, u.Scheme == "https", nil
 }

@@ -63,6 +63,7 @@ func TestDelete(t *testing.T) {
 func TestABucketThatIsNotThereIsAnError(t *testing.T) {
 	for want, o := range map[string]s3.Options{
 		"there is no such bucket":    {Bucket: "other", Endpoint: bazeltest.StartBucket(t, "images"), Region: "us-east-1"},
+		"endpoint …@127.0.0.1:1: ":   {Bucket: "images", Endpoint: "http://key:secret@127.0.0.1:1"},
 		"want http://HOST:PORT":      {Bucket: "images", Endpoint: "127.0.0.1:1"},
 		"127.0.0.1:1: connect: conn": {Bucket: "images", Endpoint: "http://127.0.0.1:1", Region: "us-east-1"},
 	} {
