@@ -16,8 +16,9 @@ import (
 // tags remembers when the builds were accepted that set tags, so that one that took long sets none back that a later one has set.
 type tags struct {
 	mu   sync.Mutex
-	set  map[string]time.Time // by registry/repository:tag
-	most int                  // are remembered before the old ones are looked for
+	set  map[string]time.Time     // by registry/repository:tag
+	most int                      // are remembered before the old ones are looked for
+	busy map[string]chan struct{} // closed when nobody asks for the tag or sets it any more
 }
 
 const (
@@ -39,21 +40,63 @@ func (t *tags) remember(jobs []bes.Job) {
 	}
 }
 
-// claim reports whether a build that was accepted at a time may set the tag.
-func (t *tags) claim(name string, accepted time.Time) bool {
+// claim remembers that a build that was accepted at a time has set the tag, if no later one has.
+func (t *tags) claim(name string, accepted time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.set == nil {
 		t.set = map[string]time.Time{}
 	}
 	if t.set[name].After(accepted) {
-		return false
+		return
 	}
 	if len(t.set) >= max(fewTags, t.most) {
 		t.forget(accepted)
 	}
 	t.set[name] = accepted
-	return true
+}
+
+func (t *tags) isLater(name string, accepted time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.set[name].After(accepted)
+}
+
+// turn waits until nobody else asks for the tag or sets it, and keeps others from that until done is called: what a registry is asked to do
+// twice at once it does in any order, and a build that sets a tag may try for minutes.
+func (t *tags) turn(ctx context.Context, name string) (done func(), err error) {
+	mine := make(chan struct{})
+	for {
+		other := t.enter(name, mine)
+		if other == nil {
+			return func() { t.leave(name) }, nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// enter returns nil, or what is closed when it can be tried again.
+func (t *tags) enter(name string, mine chan struct{}) (other chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy == nil {
+		t.busy = map[string]chan struct{}{}
+	}
+	if other = t.busy[name]; other == nil {
+		t.busy[name] = mine
+	}
+	return other
+}
+
+func (t *tags) leave(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.busy[name])
+	delete(t.busy, name)
 }
 
 // forget drops those of that age. If it leaves many, it is not called again until they are twice as many.
@@ -76,10 +119,20 @@ type inOrder struct {
 
 // Tag implements [blob.Tagger].
 func (r inOrder) Tag(ctx context.Context, d oci.Descriptor, tag string) error {
-	if !r.tags.claim(r.name+":"+tag, r.accepted) {
-		return fmt.Errorf("%s %w", r.name+":"+tag, errLater)
+	name := r.name + ":" + tag
+	done, err := r.tags.turn(ctx, name)
+	if err != nil {
+		return err
 	}
-	return r.Repository.Tag(ctx, d, tag)
+	defer done()
+	if r.tags.isLater(name, r.accepted) {
+		return fmt.Errorf("%s %w", name, errLater)
+	}
+	if err := r.Repository.Tag(ctx, d, tag); err != nil {
+		return err
+	}
+	r.tags.claim(name, r.accepted)
+	return nil
 }
 
 // HasTag implements [deploy.TagHaver]. What has its tag already is a push of it, too.
@@ -88,9 +141,15 @@ func (r inOrder) HasTag(ctx context.Context, d oci.Descriptor, tag string) (bool
 	if !ok {
 		return false, nil
 	}
+	name := r.name + ":" + tag
+	done, err := r.tags.turn(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	has, err := haver.HasTag(ctx, d, tag)
 	if has {
-		r.tags.claim(r.name+":"+tag, r.accepted)
+		r.tags.claim(name, r.accepted)
 	}
 	return has, err
 }

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bazel-contrib/rules_img/internal/bes"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
@@ -62,6 +65,45 @@ func TestATagIsNotSetBack(t *testing.T) {
 		if got := tagged(); got != want {
 			t.Errorf("the tag is %s: want %s", got, want)
 		}
+	}
+}
+
+// Of two builds that set a tag at once the later is the last, though the registry takes its time with the earlier.
+func TestATagIsNotSetBackByOneThatIsUnderWay(t *testing.T) {
+	c := startCache(t, repb.DigestFunction_SHA256)
+	began, goOn := make(chan struct{}), make(chan struct{})
+	var first sync.Once
+	_, registry := remotetest.NewProxy(t, remotetest.InMemory(t), func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+			first.Do(func() { close(began); <-goOn })
+		}
+		return false
+	})
+	job, p := c.jobs(registry), c.pusher(options{})
+	earlier, later := job("earlier", 1, 10), job("later", 2, 20)
+	var both errgroup.Group
+	both.Go(func() error { _, err := p.Push(t.Context(), earlier); return err })
+	<-began
+	laterEnded := make(chan struct{})
+	both.Go(func() error {
+		defer close(laterEnded)
+		_, err := p.Push(t.Context(), later)
+		return err
+	})
+	select {
+	case <-laterEnded:
+	case <-time.After(time.Second): // it waits, as it should
+	}
+	close(goOn)
+	must(t, both.Wait())
+	ref, err := name.ParseReference(registry + "/app:v1")
+	must(t, err)
+	img, err := remote.Image(ref)
+	must(t, err)
+	layers, err := img.Layers()
+	must(t, err)
+	if size, err := layers[0].Size(); err != nil || size != 20 {
+		t.Errorf("the tag names the image with a layer of %d bytes, %v: want the later one's", size, err)
 	}
 }
 
