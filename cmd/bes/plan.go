@@ -36,10 +36,11 @@ func (p *pusher) plan(ctx context.Context, f bes.File) (deploy.Plan, error) {
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	var ours struct {
-		Operations []json.RawMessage `json:"operations"`
+	var ours struct { // in every version
+		Version    json.RawMessage `json:"version"`
+		Operations json.RawMessage `json:"operations"`
 	}
-	if json.Unmarshal(b, &ours) != nil || ours.Operations == nil {
+	if json.Unmarshal(b, &ours) != nil || ours.Version == nil || ours.Operations == nil {
 		return deploy.Plan{}, errNoPlan
 	}
 	return deploy.Parse(b)

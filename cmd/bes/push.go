@@ -75,9 +75,9 @@ func (p *pusher) carryOut(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	if err != nil {
 		return bes.Pushed{}, withHints(fmt.Errorf("plan %s: %w", j.Plan.Name, err))
 	}
-	ops, notes := pushes(plan, j.Asked)
+	ops, notes, strange := pushes(plan, j.Asked)
 	if err := p.allowed(plan, ops); err != nil || len(ops) == 0 {
-		return bes.Pushed{Notes: notes}, err
+		return bes.Pushed{Notes: notes}, errors.Join(err, strange)
 	}
 	s, done := p.sessions.of(j.Invocation)
 	defer done()
@@ -93,12 +93,12 @@ func (p *pusher) carryOut(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 		},
 		Source: source, Hint: s.registries.Client.Hint, Plan: plan, Manifests: source,
 	})
-	return outcome(results, notes)
+	return outcome(results, notes, strange)
 }
 
-func outcome(results []deploy.Result, notes []string) (bes.Pushed, error) {
+func outcome(results []deploy.Result, notes []string, strange error) (bes.Pushed, error) {
 	out := bes.Pushed{Notes: notes}
-	var failed []error
+	failed := []error{strange}
 	for _, r := range results {
 		out.Names = append(out.Names, r.Names...)
 		if onlyLater(r.Err) {
@@ -110,19 +110,22 @@ func outcome(results []deploy.Result, notes []string) (bes.Pushed, error) {
 	return out, errors.Join(failed...)
 }
 
-// pushes are the operations that this server carries out: all pushes of a plan that was asked for, and otherwise those that are left to it.
-func pushes(plan deploy.Plan, asked bool) (ops []deploy.Operation, notes []string) {
+// pushes are the operations that this server carries out: all pushes of a plan that was asked for, and otherwise those that are left to it. It is
+// an error if it does not know what one is.
+func pushes(plan deploy.Plan, asked bool) (ops []deploy.Operation, notes []string, strange error) {
 	for _, op := range plan.Operations {
 		switch {
-		case op.Kind != deploy.KindPush:
-			notes = append(notes, fmt.Sprintf("%s: not done: a %s is for the machine that has the daemon", op.Name, op.Kind))
-		case asked || op.Strategy == "bes":
+		case op.Kind == deploy.KindLoad:
+			notes = append(notes, fmt.Sprintf("%s: not done: a load is for the machine that has the daemon", op.Name))
+		case !asked && op.Strategy != "bes":
+			notes = append(notes, fmt.Sprintf("%s: not pushed: its strategy is %s", op.Name, op.Strategy))
+		case op.Kind == deploy.KindPush:
 			ops = append(ops, op)
 		default:
-			notes = append(notes, fmt.Sprintf("%s: not pushed: its strategy is %s", op.Name, op.Strategy))
+			strange = errors.Join(strange, fmt.Errorf("%s: this bes does not know operations of the kind %q: it takes one as new as the rules that made the plan", op.Name, op.Kind))
 		}
 	}
-	return ops, notes
+	return ops, notes, strange
 }
 
 // allowed is an error for a plan that leads to registries that the operator does not want. A base there is not read; that is found out

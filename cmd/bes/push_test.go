@@ -300,7 +300,9 @@ func TestFilesAreReadWhereTheOperatorAllows(t *testing.T) {
 func TestFilesThatAreNoPlans(t *testing.T) {
 	c := startCache(t, repb.DigestFunction_SHA256)
 	p := c.pusher(options{})
-	for name, content := range map[string]string{"of another tool": `{"format_version": "1.2"}`, "no JSON": "text"} {
+	for name, content := range map[string]string{
+		"of another tool": `{"format_version": "1.2"}`, "with operations": `{"operations": ["ALTER TABLE"]}`, "no JSON": "text",
+	} {
 		j := bes.Job{Plan: bes.File{Name: "x.plan.json", Contents: []byte(content)}}
 		got, err := p.Push(t.Context(), j)
 		if err != nil || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "is no plan of rules_img") {
@@ -310,8 +312,24 @@ func TestFilesThatAreNoPlans(t *testing.T) {
 		_, err = p.Push(t.Context(), j)
 		wantError(t, err, "plan x.plan.json: is no plan of rules_img")
 	}
-	_, err := p.Push(t.Context(), bes.Job{Plan: bes.File{Name: "x.plan.json", Contents: []byte(`{"version": 99, "operations": []}`)}})
-	wantError(t, err, "x.plan.json", "version 99")
+}
+
+// Rules and server may be of different versions. What one does not understand of the other is no success.
+func TestPlansOfOtherVersionsFail(t *testing.T) {
+	p := startCache(t, repb.DigestFunction_SHA256).pusher(options{})
+	for content, want := range map[string]string{
+		`{"version": 99, "operations": []}`: "version 99",
+		`{"version": 99, "operations": {}}`: "version 99",
+		`{"version": 0, "operations": []}`:  "build the target again",
+		`{"version": 1, "operations": [{"kind": "fly", "name": "//:fly", "strategy": "bes", "root": {"digest": "sha256:` + strings.Repeat("0", 64) + `"}}]}`: `//:fly: this bes does not know operations of the kind "fly"`,
+	} {
+		_, err := p.Push(t.Context(), bes.Job{Plan: bes.File{Name: "x.plan.json", Contents: []byte(content)}})
+		wantError(t, err, want)
+	}
+	got, err := p.Push(t.Context(), bes.Job{Asked: true, Plan: bes.File{Name: "x.plan.json", Contents: []byte(`{"version": 1, "operations": null}`)}})
+	if err != nil || len(got.Names) > 0 {
+		t.Errorf("of a plan for nothing: %v, %v", got, err)
+	}
 }
 
 func TestOtherURIsAreRefused(t *testing.T) {

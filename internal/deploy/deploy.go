@@ -84,12 +84,12 @@ type Base struct {
 
 // Parse reads a plan.
 func Parse(b []byte) (Plan, error) {
+	if err := checkVersion(b); err != nil {
+		return Plan{}, fmt.Errorf("plan: %w", err)
+	}
 	var p Plan
 	if err := json.Unmarshal(b, &p); err != nil {
 		return Plan{}, fmt.Errorf("plan: %w", err)
-	}
-	if p.Version != Version {
-		return Plan{}, fmt.Errorf("plan: has version %d and this img reads version %d: build the target again", p.Version, Version)
 	}
 	for _, o := range p.Operations {
 		if _, err := oci.ParseDigest(string(o.Root.Digest)); err != nil {
@@ -113,6 +113,22 @@ func (b Blob) check() error {
 		if path != "" && !filepath.IsLocal(filepath.FromSlash(path)) {
 			return fmt.Errorf("blob %s: %q leads out of where the build leaves files", b.Digest, path)
 		}
+	}
+	return nil
+}
+
+// checkVersion looks at nothing else, since what else another version has may be of other types.
+func checkVersion(b []byte) error {
+	var v struct{ Version int }
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	advice := "build the target again"
+	if v.Version > Version {
+		advice = "it takes an img, or a bes, as new as the rules that made it"
+	}
+	if v.Version != Version {
+		return fmt.Errorf("has version %d and this img reads version %d: %s", v.Version, Version, advice)
 	}
 	return nil
 }

@@ -37,6 +37,25 @@ func TestStrategiesCanBeReplacedButNotToBringWhatWasLeftOut(t *testing.T) {
 	}
 }
 
+// Whatever else a plan of another version looks like.
+func TestPlansOfOtherVersionsSaySo(t *testing.T) {
+	for plan, want := range map[string]string{
+		`{"version": 0, "operations": [], "blobs": {}}`:                  "plan: has version 0 and this img reads version 1: build the target again",
+		`{"operations": "of a time before versions"}`:                    "has version 0",
+		`{"version": 2, "name": {"label": "//:a"}, "operations": {}}`:    "plan: has version 2 and this img reads version 1: it takes an img, or a bes, as new as the rules",
+		`{"version": 2, "operations": [{"root": {"digest": "sha3:1"}}]}`: "has version 2",
+		`{"version": "1.1"}`: "plan: json: ",
+		`{"version": 1, "operations": [{"root": {"digest": "sha3:1"}}]}`: "root",
+	} {
+		if _, err := Parse([]byte(plan)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error is %v, want %q", plan, err, want)
+		}
+	}
+	if _, err := Parse([]byte(`{"version": 1, "operations": [], "more": "that later versions of the tool write"}`)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOperationsAreChecked(t *testing.T) {
 	for want, op := range map[string]Operation{
 		"":                    {Kind: KindPush, Registry: "r.example", Repository: "a/b", Tags: []string{"v1"}},
