@@ -25,7 +25,7 @@ _PLATFORMS = [
 # The lockfile that a release fills. Here it is empty: the tool is built from source.
 SHIPPED_LOCKFILE = Label("//img/private/repo:prebuilt_lockfile.json")
 
-_SOURCES = ["cmd", "internal"]
+_SOURCES = ["cmd", "internal", "proto"]
 
 # What a build from source depends on, besides the sources.
 _ENVIRONMENT = ["PATH", "GOPROXY", "GOPRIVATE", "GONOSUMDB", "GOSUMDB", "GOMODCACHE", "GOTOOLCHAIN"]
