@@ -103,7 +103,7 @@ func (in *layoutInput) complete(shallow bool) error {
 	if len(in.missing) == 0 || shallow {
 		return nil
 	}
-	return fmt.Errorf("the layer %s (%d are missing in all) is not here, because the base was pulled with layer_handling = \"shallow\": "+
+	return fmt.Errorf("the layer %s (one of %d that are missing) is not here, because the base was pulled with layer_handling = \"shallow\": "+
 		"pull it with \"eager\" or \"lazy\", or let layouts be without such layers by --@rules_img//img/settings:shallow_oci_layout=i_know_what_i_am_doing",
 		in.missing[0], len(in.missing))
 }

@@ -103,5 +103,5 @@ func TestALayerIsNotMissingThatAnotherImageHas(t *testing.T) {
 func TestALayerThatNoImageHasIsMissing(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "layout")
 	err := run(t.Context(), testProcess(nil, nil, "layout", layoutRequest(t, out, false)))
-	wantError(t, err, `(1 are missing in all) is not here, because the base was pulled with layer_handling = "shallow"`)
+	wantError(t, err, `(one of 1 that are missing) is not here, because the base was pulled with layer_handling = "shallow"`)
 }

@@ -195,11 +195,11 @@ func TestEntriesThatDoNotFitTogetherAreErrors(t *testing.T) {
 		"a device":      {func(c *Contents) error { return c.AddFile("a", os.DevNull) }, "a layer holds files, directories and symlinks"},
 		"no such file":  {func(c *Contents) error { return c.AddFile("a", filepath.Join(dir, "none")) }, "no such file"},
 		"twice":         {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddFile("/a", dir+"/two") }, "path /a: is given twice: the file " + dir + "/one, and the file " + dir + "/two"},
-		"below a file":  {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddEmpty("a/b") }, "path /a/b: an empty file, lies below /a, which is no directory: the file "},
+		"below a file":  {func(c *Contents) error { c.AddFile("a", dir+"/one"); return c.AddEmpty("a/b") }, "path /a/b (an empty file): lies below /a, which is no directory but the file "},
 		"below a link":  {func(c *Contents) error { c.AddSymlink("a", "x"); return c.AddEmpty("a/b/c") }, "lies below /a"},
 		"bad mode":      {func(c *Contents) error { c.Default.Mode = ptr("rwx"); return c.AddEmpty("a") }, `default_metadata: mode "rwx"`},
 		"bad time":      {func(c *Contents) error { c.Default.Mtime = ptr("noon"); return c.AddEmpty("a") }, `mtime "noon"`},
-		"no such entry": {func(c *Contents) error { c.Files = map[string]Attributes{"/x": {}, "y": {}}; return c.AddEmpty("a") }, "file_metadata: the layer has no /x, no /y"},
+		"no such entry": {func(c *Contents) error { c.Files = map[string]Attributes{"/x": {}, "y": {}}; return c.AddEmpty("a") }, "file_metadata: the layer has no /x, no /y: each key must be"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var c Contents

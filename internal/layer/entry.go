@@ -182,7 +182,7 @@ func checkParents(entries []Entry) error {
 		}
 		if len(above) > 0 && above[len(above)-1].Kind != Directory {
 			p := above[len(above)-1]
-			return fmt.Errorf("path /%s: %s, lies below /%s, which is no directory: %s", e.Path, e.origin(), p.Path, p.origin())
+			return fmt.Errorf("path /%s (%s): lies below /%s, which is no directory but %s", e.Path, e.origin(), p.Path, p.origin())
 		}
 		above = append(above, e)
 	}

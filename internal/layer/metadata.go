@@ -41,7 +41,7 @@ func (c *Contents) describe(entries []Entry) error {
 		}
 	}
 	if len(files) > 0 {
-		return fmt.Errorf("file_metadata: the layer has no /%s", strings.Join(slices.Sorted(maps.Keys(files)), ", no /"))
+		return fmt.Errorf("file_metadata: the layer has no /%s: each key must be the path of something in the layer", strings.Join(slices.Sorted(maps.Keys(files)), ", no /"))
 	}
 	return nil
 }

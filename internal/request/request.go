@@ -18,7 +18,7 @@ import (
 	"io"
 )
 
-// maxLine bounds one line. The longest records hold a symlink's target or a label's annotations; a megabyte is
+// maxLine bounds one line. The longest records hold a symlink's target or a label's annotations; 16 MiB is
 // far beyond either.
 const maxLine = 16 << 20
 

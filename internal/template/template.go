@@ -124,7 +124,7 @@ func (d Data) explain(err error) error {
 	text := err.Error()
 	if _, name, ok := strings.Cut(text, `undefined variable "`); ok {
 		name, _, _ = strings.Cut(name, `"`)
-		return fmt.Errorf("there is no variable %s: there is %s", name, list(d.names(), "$", "none, since there is no base with an environment"))
+		return fmt.Errorf("there is no variable %s: the variables there are %s", name, list(d.names(), "$", "none, since there is no base with an environment"))
 	}
 	if i := strings.LastIndex(text, ": "); i >= 0 {
 		text = text[i+2:]
@@ -140,7 +140,7 @@ type missingKeyError struct {
 }
 
 func (e *missingKeyError) Error() string {
-	return fmt.Sprintf("there is no key %s: there is %s", strings.Join(e.path, "."), list(e.have, "", "none"))
+	return fmt.Sprintf("there is no key %s: the keys there are %s", strings.Join(e.path, "."), list(e.have, "", "none"))
 }
 
 func list(names []string, prefix, none string) string {

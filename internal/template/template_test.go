@@ -57,16 +57,16 @@ func TestExpand(t *testing.T) {
 func TestWhatIsNotThereIsAnErrorThatSaysWhatIs(t *testing.T) {
 	d := testData(t)
 	for text, want := range map[string]string{
-		"v{{.STABLE_VERSION}}":         `tag: "v{{.STABLE_VERSION}}": there is no key STABLE_VERSION: there is BUILD_USER, base, channel, debug; Bazel's --stamp is not set`,
-		"{{.base.config.config.user}}": "there is no key base.config.config.user: there is cmd, env, labels",
-		"{{$HOME}}":                    "there is no variable $HOME: there is $A, $PATH",
+		"v{{.STABLE_VERSION}}":         `tag: "v{{.STABLE_VERSION}}": there is no key STABLE_VERSION: the keys there are BUILD_USER, base, channel, debug; Bazel's --stamp is not set`,
+		"{{.base.config.config.user}}": "there is no key base.config.config.user: the keys there are cmd, env, labels",
+		"{{$HOME}}":                    "there is no variable $HOME: the variables there are $A, $PATH",
 		"{{.channel.x}}":               "has no keys",
 		"{{":                           "is not a template",
 		"{{nosuch .channel}}":          `function "nosuch" not defined`,
 		"{{getkv .channel `A`}}":       "want a list of strings",
 		"{{index .base.config.config.labels `y`}}": "has no value",
 		"{{range .missing}}{{end}}":                "there is no key missing",
-		"{{.base.config.config.labels.nothing}}":   "there is Org.Team",
+		"{{.base.config.config.labels.nothing}}":   "the keys there are Org.Team",
 	} {
 		got, err := d.Expand("tag", text)
 		if err == nil || !strings.Contains(err.Error(), want) {

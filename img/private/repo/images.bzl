@@ -38,7 +38,7 @@ def _settings(mctx):
     """The root module's settings, or the defaults. Those of others are not asked: a dependency does not say how the root fetches."""
     for module in mctx.modules:
         if module.is_root and len(module.tags.settings) > 1:
-            fail("images.settings: is set twice")
+            fail("images.settings: is set twice: keep one of them")
         if module.is_root and module.tags.settings:
             return module.tags.settings[0]
     return struct(downloader = "img_tool", hub_repo = True, image_repos = False)
@@ -51,7 +51,7 @@ def _wanted(mctx):
             if tag.digest:
                 check_digest("images.pull(name = %r) of %s" % (tag.name, _module_name(module)), "digest", tag.digest)
             elif not tag.tag:
-                fail("images.pull(name = {}) of {}: digest: is missing, and so is tag".format(repr(tag.name), _module_name(module)))
+                fail("images.pull(name = {}) of {}: digest: is missing, and so is tag: say which image, by digest = \"sha256:…\" or at least by a tag".format(repr(tag.name), _module_name(module)))
             have = wanted.get(tag.name)
             if not have:
                 wanted[tag.name] = struct(module = module, tag = tag, handling = tag.layer_handling)

@@ -34,7 +34,7 @@ def _check(rctx):
     if rctx.attr.digest:
         check_digest(rctx.name, "digest", rctx.attr.digest)
     elif not rctx.attr.tag:
-        fail("{}: digest: is missing, and so is tag: a pull is pinned by digest".format(rctx.name))
+        fail("{}: digest: is missing, and so is tag: a pull is pinned by digest. To find it, set tag, and unsafe_allow_tag_without_digest = True once: the digest is then printed.".format(rctx.name))
     elif not rctx.attr.unsafe_allow_tag_without_digest:
         fail("{}: digest: is missing: a pull is pinned by digest. To find it, set unsafe_allow_tag_without_digest = True once: the digest of {} is then printed.".format(rctx.name, repr(rctx.attr.tag)))
 

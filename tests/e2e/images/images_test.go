@@ -184,13 +184,13 @@ func TestAnUnknownKeyIsAnErrorOfTheBuild(t *testing.T) {
 	said := w.Fails("build", slices.Concat([]string{"--keep_going"}, slices.Collect(maps.Keys(attributes)))...)
 	for target, attribute := range attributes {
 		want := regexp.MustCompile(regexp.QuoteMeta(target) + ": " + attribute + ": \".*{{\\.STABLE_VERSION}}\": there is no key STABLE_VERSION: " +
-			"there is (base, )?channel; Bazel's --stamp is not set")
+			"the keys there are (base, )?channel; Bazel's --stamp is not set")
 		if !want.MatchString(said) {
 			t.Errorf("the error of %s does not match %s:\n%s", target, want, said)
 		}
 	}
 	said = w.Fails("build", "//:unknown_env", "--stamp")
-	if !strings.Contains(said, "there is no key STABLE_VERSION: there is BUILD_") || strings.Contains(said, "--stamp is not set") {
+	if !strings.Contains(said, "there is no key STABLE_VERSION: the keys there are BUILD_") || strings.Contains(said, "--stamp is not set") {
 		t.Errorf("with --stamp, the error is:\n%s", said)
 	}
 }

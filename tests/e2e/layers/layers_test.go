@@ -46,7 +46,7 @@ func TestLayersThatCannotBe(t *testing.T) {
 	w := newWorkspace(t)
 	for target, want := range map[string]string{
 		"//:bad_key":     `a/../../b": leaves the root of the image`,
-		"//:bad_parent":  "path /a/b: the file source/hello.txt, lies below /a, which is no directory: the file bazel-out/",
+		"//:bad_parent":  "path /a/b (the file source/hello.txt): lies below /a, which is no directory but the file bazel-out/",
 		"//:bad_twice":   "path /a: is given twice: the file bazel-out/",
 		"//:bad_archive": `broken.tar: byte 514: the archive ends here: it is truncated, or a size in it is wrong (after the header of "one")`,
 	} {

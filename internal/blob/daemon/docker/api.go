@@ -73,7 +73,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("docker %s: %w: join the group docker, or run as root", c.host, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("docker %s: %w: is Docker running? DOCKER_HOST says where it is if not here", c.host, err)
+		return fmt.Errorf("docker %s: %w: is Docker running? Set DOCKER_HOST if it listens elsewhere, or choose another daemon with --daemon", c.host, err)
 	}
 	return fmt.Errorf("docker %s: %w", c.host, err)
 }
