@@ -150,7 +150,7 @@ func (s *servers) serve(ctx context.Context) error {
 		s.serveHTTP(ctx, all, s.httpServer(&s.counters), l)
 	}
 	if s.commits != nil {
-		all.Go(func() error { return s.commits.Serve(s.listeners.commits) })
+		all.Go(s.serveCommits)
 		all.Go(func() error { s.stopCommits(ctx); return nil })
 	}
 	context.AfterFunc(ctx, func() { s.log.Info("stopping") })
@@ -183,6 +183,13 @@ func (s *servers) stop(ctx context.Context, server *http.Server) error {
 		return nil
 	}
 	return server.Close()
+}
+
+func (s *servers) serveCommits() error {
+	if err := s.commits.Serve(s.listeners.commits); !errors.Is(err, grpc.ErrServerStopped) { // which it is when it is stopped before it begins
+		return err
+	}
+	return nil
 }
 
 func (s *servers) stopCommits(ctx context.Context) {

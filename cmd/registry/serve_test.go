@@ -117,6 +117,17 @@ func TestASignalStopsGracefully(t *testing.T) {
 	}
 }
 
+func TestToBeToldToStopAtOnceIsNoError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		args := []string{"--port", "0", "--dir", t.TempDir(), "--enable-blobcache", "--grpc-port", "0"}
+		if err := run(ctx, process{args, io.Discard, io.Discard, os.Getenv}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestGraceEnds(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such signal")
