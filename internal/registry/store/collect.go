@@ -13,7 +13,7 @@ import (
 )
 
 // Collect removes what nothing refers to: blobs of a repository that none of its manifests has named for longer than the grace, and then the bytes
-// of which no repository has a link any more, with what is known of where they are. It says how many of these they were. It looks at every link
+// of which no repository has a link any more, with what is known of where they are, and folders in which nothing is. It says how many blobs these were. It looks at every link
 // and every blob once, and keeps others waiting only while it removes one. Bytes are not looked for unless something was deleted since the last
 // time; the first time it looks for what a dead process left.
 func (s *Store) Collect(ctx context.Context, now time.Time) (removed blob.Tally, err error) {
@@ -27,7 +27,7 @@ func (s *Store) Collect(ctx context.Context, now time.Time) (removed blob.Tally,
 		}
 	}
 	more, err := s.forget(ctx, now)
-	return removed.Plus(more), err
+	return removed.Plus(more), errors.Join(err, s.removeEmpty(ctx))
 }
 
 func (s *Store) collect(ctx context.Context) (removed blob.Tally, err error) {

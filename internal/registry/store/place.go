@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -49,25 +50,31 @@ type Named struct {
 	Place Place
 }
 
-// setPlaces takes the places in their order. None are the directory alone.
+// setPlaces takes the places in their order. None are the directory alone. A directory that is not among them takes no uploads, but is asked
+// last: what is in it from another time counts as there.
 func (s *Store) setPlaces(places []Named) {
 	if len(places) == 0 {
 		places = []Named{{Name: Dir}}
 	}
 	var all []blob.Named
+	add := func(name string, source blob.Source) {
+		s.names = append(s.names, name)
+		all = append(all, blob.Named{Name: name, Source: s.watched(name, source)})
+	}
 	for _, p := range places {
-		var source blob.Source
 		if p.Name == Dir {
-			p.Place, source = s.blobs, s.blobs
+			p.Place = s.blobs
+			add(Dir, s.blobs)
 		} else {
 			s.outer = append(s.outer, p)
-			source = checked(p)
+			add(p.Name, checked(p))
 		}
 		if keeper, ok := p.Place.(Keeper); ok && s.uploadsTo == nil {
 			s.uploadsTo = keeper
 		}
-		s.names = append(s.names, p.Name)
-		all = append(all, blob.Named{Name: p.Name, Source: s.watched(p.Name, source)})
+	}
+	if !slices.Contains(s.names, Dir) {
+		add(Dir, s.blobs)
 	}
 	s.source = blob.Fallback(all...)
 }

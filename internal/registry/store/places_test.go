@@ -262,6 +262,25 @@ func TestUploadsGoToTheFirstPlaceThatTakesAny(t *testing.T) {
 	}
 }
 
+// What was put when uploads went to the directory is there as long as it is said to be.
+func TestTheDirectoryIsReadWhereItTakesNothing(t *testing.T) {
+	root := t.TempDir()
+	d := putBlob(t, repository(t, open(t, root, store.Limits{}), "a"), "{}")
+
+	to := bucket{dir.Store{Root: t.TempDir()}}
+	r := repository(t, openWith(t, root, store.Limits{}, store.Named{Name: "bucket", Place: to}), "a")
+	if _, err := r.Has(t.Context(), d.Digest); err != nil {
+		t.Errorf("asking says %v", err)
+	}
+	if got := readBlob(t, r, d.Digest); got != "{}" {
+		t.Errorf("it is %q", got)
+	}
+	put(t, r, oci.MediaTypeManifest, manifestOf(t, d, putBlob(t, r, "new")))
+	if missing, err := to.Missing(t.Context(), blobtest.Describe([]byte("new"))); err != nil || len(missing) > 0 {
+		t.Errorf("what is put is not in the bucket, %v", err)
+	}
+}
+
 func TestCollectRemovesWhatNoManifestNamesAfterTheGrace(t *testing.T) {
 	for name, place := range map[string]store.Named{
 		"directory": {Name: store.Dir},

@@ -44,6 +44,11 @@ func (r Repository) DeleteTag(_ context.Context, tag string) error {
 	if err := oci.CheckTag(tag); err != nil {
 		return fmt.Errorf("%w: %w", ErrName, err)
 	}
+	unlock, err := r.store.toAdd() // or the folder may go, too
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := remove(r.tagFile(tag)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s:%s", ErrManifestUnknown, r.name, tag)
 	} else {
