@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/bazel-contrib/rules_img/internal/blob/remote/remotetest"
 	"github.com/bazel-contrib/rules_img/proto/blobcache"
 )
 
@@ -131,6 +132,53 @@ func TestACommitSurvivesAKill(t *testing.T) {
 	}
 	if n := strangers.Load(); n > 0 {
 		t.Errorf("a registry that the operator did not name was asked %d times", n)
+	}
+}
+
+// An upstream that lets the registry not in has nothing, to who asks as to who reads; and what is lost is an error of the registry's, which the log has.
+func TestAnUpstreamThatRefusesHasNothing(t *testing.T) {
+	behind := start(t, "--dir", t.TempDir(), "--quiet")
+	var refuse atomic.Bool
+	_, upstream := remotetest.NewProxy(t, behind.host, func(w http.ResponseWriter, _ *http.Request) bool {
+		if refuse.Load() {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		return refuse.Load()
+	})
+	if err := pushAndPull(t, behind.host); err != nil {
+		t.Fatal(err)
+	}
+	image, err := pull(behind.host + "/team/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := start(t, "--dir", t.TempDir(), "--quiet", "--blob-store", "upstream", "--upstream-url", "http://"+upstream+"/team/app")
+	putManifest(t, server.host, image)
+	refuse.Store(true)
+	m, err := image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		r, err := http.NewRequest(method, "http://"+server.host+"/v2/app/blobs/"+m.Config.Digest.String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusNotFound {
+			t.Errorf("%s is answered with %s", method, answer.Status)
+		}
+	}
+	server.Process.Kill()
+	server.Wait()
+	for _, want := range []string{"level=ERROR msg=upstream", `level=ERROR msg="GET /v2/app/blobs/`, "source upstream: "} {
+		if !strings.Contains(server.log.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, server.log)
+		}
 	}
 }
 

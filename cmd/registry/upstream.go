@@ -85,9 +85,38 @@ func (u upstreams) OpenRange(ctx context.Context, d oci.Descriptor, offset int64
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, blob.Named{Name: ref.Name(), Source: blob.Retry{}.Source(r)})
+		all = append(all, blob.Named{Name: ref.Name(), Source: welcoming{blob.Retry{}.Source(r).(blob.RangeOpener), u}})
 	}
 	return blob.Fallback(all...).(blob.RangeOpener).OpenRange(ctx, d, offset)
+}
+
+// welcoming is a repository that has nothing where it lets us not in.
+type welcoming struct {
+	blob.RangeOpener
+	upstreams
+}
+
+// Open implements [blob.Source].
+func (w welcoming) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+	return w.OpenRange(ctx, d, 0)
+}
+
+// OpenRange implements [blob.RangeOpener].
+func (w welcoming) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	r, err := w.RangeOpener.OpenRange(ctx, d, offset)
+	if err != nil && w.refuses(ctx, err) {
+		err = fmt.Errorf("%w: %w", blob.ErrNotFound, err)
+	}
+	return r, err
+}
+
+// refuses reports whether an upstream will say the same again, and logs that.
+func (u upstreams) refuses(ctx context.Context, err error) bool {
+	if errors.Is(err, blob.ErrNotFound) || blob.IsTransient(err) || ctx.Err() != nil {
+		return false
+	}
+	u.log.ErrorContext(ctx, "upstream", "error", err)
+	return true
 }
 
 // Missing implements [store.Place].
@@ -107,12 +136,8 @@ func (u upstreams) has(ctx context.Context, d oci.Descriptor) (bool, error) {
 		if err == nil && found.Size == d.Size {
 			return true, nil
 		}
-		switch {
-		case err == nil || errors.Is(err, blob.ErrNotFound):
-		case blob.IsTransient(err) || ctx.Err() != nil:
+		if err != nil && !errors.Is(err, blob.ErrNotFound) && !u.refuses(ctx, err) {
 			errs = append(errs, err)
-		default: // it lets us not in: whoever pushes may send the blob
-			u.log.WarnContext(ctx, "upstream", "error", err)
 		}
 	}
 	return false, errors.Join(errs...)

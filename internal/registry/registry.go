@@ -7,6 +7,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -119,7 +120,7 @@ func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err erro
 	if err != nil {
 		args = append(args, "error", err)
 	}
-	if w.status >= http.StatusInternalServerError {
+	if gone := new(store.GoneError); w.status >= http.StatusInternalServerError || errors.As(err, &gone) {
 		level = slog.LevelError
 	}
 	s.Log.Log(r.Context(), level, r.Method+" "+r.URL.RequestURI(), args...)
