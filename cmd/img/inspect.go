@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -54,9 +55,40 @@ func runInspect(ctx context.Context, p process) error {
 	return text.Report(p.Stdout, report)
 }
 
+// deepest is the depth of JSON that is indented: of a config that is ten thousand deep there would be little but indentation.
+const deepest = 100
+
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var plain, indented bytes.Buffer
+	e := json.NewEncoder(&plain)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	if isDeep(plain.Bytes()) {
+		_, err := plain.WriteTo(w)
+		return err
+	}
+	if err := json.Indent(&indented, plain.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	_, err := indented.WriteTo(w)
+	return err
+}
+
+func isDeep(b []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(b))
+	for depth := 0; depth <= deepest; {
+		t, err := d.Token()
+		if err != nil {
+			return false
+		}
+		switch t {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+	}
+	return true
 }

@@ -10,7 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/bazel-contrib/rules_img/tests/memory"
 )
 
 var fullSize = flag.Bool("memory", false, "measure memory with 10 GiB and 200,000 files, which takes minutes, instead of smaller layers")
@@ -96,33 +97,9 @@ func peakOf(t *testing.T, img, dir, format string, fill func(add func(path, from
 	cmd.Env = []string{"IMG_FRAME_CACHE=off"}
 	var talk strings.Builder
 	cmd.Stderr = &talk
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	peak := int64(0)
-	for tick := time.Tick(5 * time.Millisecond); ; {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatalf("%v\n%s", err, talk.String())
-			}
-			return peak
-		case <-tick:
-			peak = max(peak, residentPeak(cmd.Process.Pid))
-		}
-	}
-}
-
-// residentPeak is the most memory that a running process had.
-func residentPeak(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	peak, err := memory.Peak(cmd)
 	if err != nil {
-		return 0
+		t.Fatalf("%v\n%s", err, talk.String())
 	}
-	_, after, _ := strings.Cut(string(b), "VmHWM:")
-	var kilobytes int64
-	fmt.Sscan(after, &kilobytes)
-	return kilobytes << 10
+	return peak
 }

@@ -104,6 +104,9 @@ func (l *Layout) Take(ctx context.Context, d oci.Descriptor, layerTypes []string
 	return p, p.check(layerTypes)
 }
 
+// mostLayers is how many types an error proposes. No runtime takes as many layers.
+const mostLayers = 500
+
 func (p Parts) check(layerTypes []string) error {
 	var have []string
 	for _, l := range p.Layers {
@@ -112,6 +115,9 @@ func (p Parts) check(layerTypes []string) error {
 	var want []string
 	for _, t := range layerTypes {
 		want = append(want, oci.ToOCI(t))
+	}
+	if len(have) > mostLayers && len(have) != len(want) {
+		return fmt.Errorf("manifest %s: has %d layers, and the attribute layers has %d", p.Descriptor.Digest, len(have), len(want))
 	}
 	if !slices.Equal(have, want) {
 		return fmt.Errorf("manifest %s for %s: has %d layers, and the attribute layers has %d: set layers to [%s]",
