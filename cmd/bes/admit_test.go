@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
 	"google.golang.org/grpc"
@@ -88,7 +89,9 @@ func TestOnlyThoseWhoAreKnownAreHeard(t *testing.T) {
 		})
 	}
 	// Who is not known is told so before a message is read: none is sent here.
-	early, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/google.devtools.build.v1.PublishBuildEvent/PublishLifecycleEvent")
+	soon, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	early, err := conn.NewStream(soon, &grpc.StreamDesc{ClientStreams: true}, "/google.devtools.build.v1.PublishBuildEvent/PublishLifecycleEvent")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,9 @@ func TestCredentialsStayWithTheCache(t *testing.T) {
 		if user, pass, _ := r.BasicAuth(); user == "user" && pass == "pass" && r.Header.Get("X-Token") == "secret" {
 			shown.Add(1)
 		}
-		at := bucket.URL + r.URL.Path
-		if after, there := strings.CutPrefix(r.URL.Path, "/first"); !there {
-			at = "/first" + after // itself, where they are shown again
-		} else {
-			at = bucket.URL + after
+		at := "/first" + r.URL.Path // itself, where they are shown again
+		if path, again := strings.CutPrefix(r.URL.Path, "/first"); again {
+			at = bucket.URL + path
 		}
 		http.Redirect(w, r, at, http.StatusTemporaryRedirect)
 	}))
