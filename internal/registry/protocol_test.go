@@ -2,16 +2,22 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/registry"
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
@@ -374,4 +380,34 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 	if got := send("PUT", "/v2/a/manifests/x", strings.Repeat(" ", 101)); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("a manifest that is too large: %d", got)
 	}
+}
+
+// full is a place that takes no more.
+type full struct{ dir.Store }
+
+func (full) Put(context.Context, oci.Descriptor, blob.Source) error { return errors.New("it is full") }
+
+// Of an upload in one request the client knows nothing to go on with. That in pieces can be finished when the place is well again.
+func TestWhatAPlaceDoesNotTakeIsLeftOnlyToWhoCanFinishIt(t *testing.T) {
+	root := t.TempDir()
+	s, err := store.Open(root, store.Limits{}, store.Named{Name: "bucket", Place: full{dir.Store{Root: t.TempDir()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, registry.Options{Store: s})
+	left := func() int {
+		entries, err := os.ReadDir(filepath.Join(root, "uploads"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	digest := "?digest=" + string(oci.DigestOf([]byte("body")))
+	c.want(http.StatusInternalServerError, "POST", "/v2/a/blobs/uploads/"+digest, "body")
+	if n := left(); n != 0 {
+		t.Errorf("%d uploads are left of one in one request", n)
+	}
+	answer, _ := c.want(http.StatusAccepted, "POST", "/v2/a/blobs/uploads/", "")
+	c.want(http.StatusInternalServerError, "PUT", answer.Header.Get("Location")+digest, "body")
+	c.want(http.StatusNoContent, "GET", answer.Header.Get("Location"), "")
 }

@@ -73,7 +73,7 @@ func (c call) takeWhole(want string) error {
 		return errors.Join(err, u.Cancel())
 	}
 	if err := u.Finish(c.r.Context(), digest); err != nil {
-		return err
+		return errors.Join(err, u.Cancel())
 	}
 	return c.created(digest)
 }

@@ -88,8 +88,8 @@ func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
 		return err
 	}
 	defer unlock()
-	u.over = true
 	if here {
+		u.over = true
 		err = s.blobs.Adopt(d, u.file)
 	} else {
 		err = errors.Join(s.learn(d), u.Cancel())
@@ -122,8 +122,11 @@ func (u *Upload) send(ctx context.Context, d oci.Descriptor) error {
 	}))
 }
 
-// Cancel gives the upload up.
+// Cancel gives the upload up, unless it is over.
 func (u *Upload) Cancel() error {
+	if u.over {
+		return nil
+	}
 	u.over = true
 	err := os.Remove(u.file.Name()) // while it is locked
 	u.file.Close()
