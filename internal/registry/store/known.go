@@ -57,20 +57,28 @@ func (s *Store) recall(digest oci.Digest) (d oci.Descriptor, err error) {
 // learn remembers blobs that are in some place, with what was known of them before. The caller holds the lock.
 func (s *Store) learn(ds ...oci.Descriptor) error {
 	for _, d := range ds {
-		content, err := json.Marshal(s.joined(d))
-		if err != nil {
-			return err
-		}
-		have, err := os.ReadFile(s.knownFile(d.Digest))
-		if err == nil && string(have) == string(content)+"\n" {
-			s.renew(d.Digest)
-			continue
-		}
-		if err := s.write(s.knownFile(d.Digest), string(content)+"\n"); err != nil {
+		if err := s.learnOne(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// learnOne reads, joins and writes. Of one blob that is done once at a time, or what another request has learned would be lost.
+func (s *Store) learnOne(d oci.Descriptor) error {
+	learning := &s.learning[key(d.Digest)[0]]
+	learning.Lock()
+	defer learning.Unlock()
+	content, err := json.Marshal(s.joined(d))
+	if err != nil {
+		return err
+	}
+	have, err := os.ReadFile(s.knownFile(d.Digest))
+	if err == nil && string(have) == string(content)+"\n" {
+		s.renew(d.Digest)
+		return nil
+	}
+	return s.write(s.knownFile(d.Digest), string(content)+"\n")
 }
 
 // joined is d with what was learned of it before, where d does not say otherwise.

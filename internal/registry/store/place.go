@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -167,19 +168,28 @@ func (s *Store) openAt(ctx context.Context, d oci.Descriptor, at int64) (io.Read
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// distant is a blob in a place that has no files: each seek that leads elsewhere opens it anew.
+// distant is a blob in a place that has no files: each seek that leads elsewhere opens it anew. It may be closed while it is read, which
+// [http.ServeContent] leads to when a client that asked for several ranges goes away.
 type distant struct {
-	ctx    context.Context
-	store  *Store
-	d      oci.Descriptor
+	ctx   context.Context
+	store *Store
+	d     oci.Descriptor
+
+	mu     sync.Mutex
 	r      io.ReadCloser // nil until it is read
 	at     int64         // of r
 	offset int64
 	err    error
+	closed bool
 }
 
 // Read implements [io.Reader].
 func (c *distant) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return 0, os.ErrClosed
+	}
 	if c.offset >= c.d.Size {
 		return 0, io.EOF
 	}
@@ -205,6 +215,8 @@ func (c *distant) Read(p []byte) (int, error) {
 
 // Seek implements [io.Seeker].
 func (c *distant) Seek(offset int64, whence int) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch whence {
 	case io.SeekCurrent:
 		offset += c.offset
@@ -220,6 +232,9 @@ func (c *distant) Seek(offset int64, whence int) (int64, error) {
 
 // Close implements [io.Closer]. It returns why reading ended too early, which whoever serves the blob can't tell its reader.
 func (c *distant) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 	if c.r != nil {
 		c.r.Close()
 	}

@@ -262,6 +262,69 @@ func TestUploadsGoToTheFirstPlaceThatTakesAny(t *testing.T) {
 	}
 }
 
+// opened counts how often a place is opened, and remembers what it was told of where the blob is from.
+type opened struct {
+	store.Place
+	times   *int
+	origins *string
+}
+
+func (p opened) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+	return p.OpenRange(ctx, d, 0)
+}
+
+func (p opened) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (io.ReadCloser, error) {
+	*p.times++
+	*p.origins = d.Annotations[store.Origins]
+	return p.Place.OpenRange(ctx, d, offset)
+}
+
+// A blob of several ranges is read by another goroutine than the one that closes it.
+func TestWhatIsClosedIsNotOpenedAnew(t *testing.T) {
+	var cache mem.Store
+	var times int
+	s := openWith(t, t.TempDir(), store.Limits{}, store.Named{Name: "cache", Place: opened{readOnly{&cache}, &times, new(string)}}, store.Named{Name: store.Dir})
+	d, r := cache.Add(oci.MediaTypeConfig, []byte("{}")), repository(t, s, "a")
+	put(t, r, oci.MediaTypeManifest, manifestOf(t, d))
+	c, err := r.Blob(t.Context(), d.Digest, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Seek(1, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || times != 1 {
+		t.Errorf("it is opened %d times, and reading says %d, %v", times, n, err)
+	}
+}
+
+// What several pushes say at once of one blob is all remembered.
+func TestNoCommitIsLostToAnother(t *testing.T) {
+	var cache mem.Store
+	var origins string
+	s := openWith(t, t.TempDir(), store.Limits{}, store.Named{Name: "cache", Place: opened{readOnly{&cache}, new(int), &origins}}, store.Named{Name: store.Dir})
+	r := repository(t, s, "a")
+	for n := range 20 {
+		d := cache.Add(oci.MediaTypeConfig, fmt.Appendf(nil, "{%d}", n))
+		var all errgroup.Group
+		for push := range 8 {
+			told := oci.Descriptor{Digest: d.Digest, Size: d.Size, Annotations: map[string]string{store.Origins: fmt.Sprint("reg.test/", push)}}
+			all.Go(func() error { _, err := r.Commit(t.Context(), told); return err })
+		}
+		if err := all.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		put(t, r, oci.MediaTypeManifest, manifestOf(t, d))
+		readBlob(t, r, d.Digest)
+		if got := strings.Fields(origins); len(got) != 8 {
+			t.Fatalf("of 8 origins there are %q", got)
+		}
+	}
+}
+
 // What was put when uploads went to the directory is there as long as it is said to be.
 func TestTheDirectoryIsReadWhereItTakesNothing(t *testing.T) {
 	root := t.TempDir()

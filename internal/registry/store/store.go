@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type Store struct {
 	outer     []Named     // those that are not the directory
 	uploadsTo Keeper      // nil takes none
 	families  families
+	learning  [256]sync.Mutex // by the first byte of a digest
 
 	collected atomic.Bool // nothing was deleted since bytes were collected
 }
