@@ -27,7 +27,7 @@ type place struct {
 	dir      string
 }
 
-// push pushes all images with a strategy: new, and if rounds is 2, after a change.
+// push pushes all images with a strategy: new, in a second round after a change, and in a third as a machine does that has built nothing yet.
 func (s setting) push(ctx context.Context, strategy string, rounds int) (all []cost, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -54,10 +54,14 @@ func (s setting) push(ctx context.Context, strategy string, rounds int) (all []c
 		return nil, err
 	}
 	for round := range rounds {
-		if round > 0 {
-			if err := repo.ChangePrivate(1); err != nil {
-				return nil, err
-			}
+		switch round {
+		case 1:
+			err = repo.ChangePrivate(1)
+		case 2:
+			_, _, err = bazel.Run(ctx, "clean")
+		}
+		if err != nil {
+			return nil, err
 		}
 		p.reset()
 		used, _, err := bazel.Run(ctx, command, "//:push")
