@@ -15,6 +15,13 @@ import (
 	"syscall"
 	"testing"
 
+	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/bazel-contrib/rules_img/internal/bes"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/manifest"
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
@@ -346,4 +353,37 @@ func asEverybody(t *testing.T, c *exec.Cmd) *exec.Cmd {
 	less := exec.Command("setpriv", append([]string{"--bounding-set", "-dac_override,-dac_read_search"}, c.Args...)...)
 	less.Env, less.Stderr = append(c.Env, "PATH="+os.Getenv("PATH")), c.Stderr
 	return less
+}
+
+// TestAFullDiskOfBuildEvents is no loss: what is not acknowledged is sent again when there is room.
+func TestAFullDiskOfBuildEvents(t *testing.T) {
+	folder := t.TempDir()
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=32k"); err != nil {
+		t.Skip("this user can't mount a small file system: ", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(folder, syscall.MNT_DETACH) })
+	p := new(pushed)
+	conn, err := grpc.NewClient(serveBES(t, folder, p), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	bazeltest.Must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	b := newBuild(t, "build", 40)
+	err = b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn))
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no space left on device") || !strings.Contains(err.Error(), folder) {
+		t.Errorf("error is %v: want it to be Bazel's to try again, and to name the file", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "jobs", ".new-*")); len(left) > 0 {
+		t.Errorf("%s are left", left)
+	}
+	bazeltest.Must(t, syscall.Mount("", folder, "", syscall.MS_REMOUNT, "size=16m"))
+	bazeltest.Must(t, b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn)))
+	jobs, broken, err := bes.ReadJobs(filepath.Join(folder, "jobs"))
+	if err != nil || len(broken) > 0 || len(jobs) != 40 {
+		t.Errorf("%d jobs, %v, %v", len(jobs), broken, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slices.Sort(p.seen)
+	if n := len(slices.Compact(p.seen)); n != 40 {
+		t.Errorf("%d targets were pushed", n)
+	}
 }

@@ -173,7 +173,7 @@ func TestARegistryThatLiesToAPush(t *testing.T) {
 		"a place that is not there": {location(func(*http.Request) string { return "/v2/app/blobs/uploads/none" }), "tried 3 times"},
 		"an upload in a circle":     {redirected, "redirects"},
 		"an upload that it calls refused": {func(w http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodPut && status(w, http.StatusTeapot)
+			return r.Method == http.MethodPut && answered(w, http.StatusTeapot)
 		}, "418"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestARegistryThatLiesToAPush(t *testing.T) {
 	}
 }
 
-func status(w http.ResponseWriter, status int) bool {
+func answered(w http.ResponseWriter, status int) bool {
 	w.WriteHeader(status)
 	return true
 }
