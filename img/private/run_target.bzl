@@ -13,7 +13,7 @@ RUN_ATTRS = {
     "deploy_tool": attr.label(
         cfg = tool_platform,
         default = "//img/deploy_tool",
-        doc = "The img tool that the target becomes.",
+        doc = "An `img_deploy_tool`: the img tool that `bazel run` of the target runs.",
         providers = [DeployToolInfo],
     ),
     "_docker_config_path": setting("docker_config_path"),

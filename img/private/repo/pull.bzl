@@ -125,15 +125,15 @@ PLACE_ATTRS = {
 LAYER_HANDLING = attr.string(
     default = "shallow",
     values = ["shallow", "eager", "lazy"],
-    doc = """What becomes of the layers. `shallow`: they stay where they are, and a push mounts or copies them from there. `eager`: they are fetched with the
-manifests. `lazy`: a build action (mnemonic `ImgBlob`) pulls one when something asks for it.""",
+    doc = """When layers are fetched. `shallow`: never by a build; they stay in the registry, and pushes and loads take them from there. `eager`: with the
+manifests. `lazy`: each when an action needs it, by a build action (mnemonic `ImgBlob`). Layouts and archives need `eager` or `lazy`.""",
 )
 
 DOWNLOADER = attr.string(
     default = "img_tool",
     values = ["img_tool", "bazel"],
-    doc = """What fetches from the registry. `bazel`: Bazel's own downloader, with its flags, its configuration and its remote cache; the img tool gets it the
-permission (tokens, Docker's credentials). Both read and fill Bazel's repository cache.""",
+    doc = """Who fetches from the registry. `img_tool`: the img tool. `bazel`: Bazel's own downloader, with its flags, its configuration and its remote cache; the
+img tool logs in for it (tokens, Docker's credentials). Both read and fill Bazel's repository cache.""",
 )
 
 # The host's img tool.

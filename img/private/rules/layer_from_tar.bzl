@@ -59,10 +59,9 @@ layer_from_tar = rule(
 
 When nothing about the archive is to change, the file itself is the blob, and one action only reads and describes it. With
 another compression the archive inside stays as it is, and so does its diff ID. With `optimize` or `estargz` it is written
-anew: entries in order and each path once, equal files stored once, sparse files in full, without the times of access and
-of other archives' making.
+anew: sorted, each path once, equal files stored once, sparse files in full, and without times of access and of change.
 
-An archive that is truncated, damaged or no archive fails the build with the place where it is wrong.
+A file that is truncated, damaged or no archive fails the build, and the message names the place.
 
 ```starlark
 layer_from_tar(
@@ -90,12 +89,12 @@ layer_from_tar(
             doc = "Media type of the layer's descriptor, for what is no layer of a file system, such as a Helm chart.",
         ),
         "optimize": attr.bool(
-            doc = "Whether the archive is written anew, smaller.",
+            doc = "Whether the archive is written anew: sorted, each path once, equal files stored once.",
         ),
         "src": attr.label(
             allow_single_file = ARCHIVES.keys(),
             mandatory = True,
-            doc = "The archive. The end of its name says how it is compressed.",
+            doc = "The archive: `.tar`, `.tar.gz`, `.tgz`, `.tar.zst` or `.tzst`. The name has to say how it is compressed.",
         ),
     } | COMPRESSION_ATTRS,
     provides = [LayerInfo],
