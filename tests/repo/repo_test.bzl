@@ -3,6 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 load("//img/private/repo:facts.bzl", "learned")
 load("//img/private/repo:fetch.bzl", "is_digest")
+load("//img/private/repo:image.bzl", "read_image")
 load("//img/private/repo:lockfile.bzl", "parse_lockfile", "urls_of")
 
 def _learned_test_impl(ctx):
@@ -82,3 +83,26 @@ def _bad_lockfile_test_impl(ctx):
     return unittest.end(env)
 
 bad_lockfile_test = unittest.make(_bad_lockfile_test_impl)
+
+_DIGEST = "sha256:" + "0a" * 32
+_SECRET = "../" * 20 + "home/ann/.docker/config.json"
+
+def _hostile_image_impl(ctx):
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": _DIGEST.replace("0", "1"), "size": 2}
+    manifest = json.decode(ctx.attr.manifest.replace("SECRET", "sha256:" + _SECRET))
+    files = {_DIGEST: {"config": config} | manifest, config["digest"]: {"rootfs": {"diff_ids": [_DIGEST]}}}
+    read_image(
+        struct(
+            name = "@app",
+            repository = "team/app",
+            downloader = "img_tool",
+            ctx = struct(
+                path = lambda path: struct(exists = True),
+                read = lambda path: json.encode(files.get(path.removeprefix("blobs/").replace("/", ":"), {"auths": {}})),
+            ),
+        ),
+        _DIGEST,
+    )
+
+# What a repository rule does with an image whose manifest says more than a manifest should; every file is there.
+hostile_image = rule(_hostile_image_impl, attrs = {"manifest": attr.string()})

@@ -59,7 +59,7 @@ def check_digest(name, attribute, digest):
 
 def is_digest(digest):
     """Whether digest is one that this project knows."""
-    hexa = digest.removeprefix("sha256:")
+    hexa = digest.removeprefix("sha256:") if type(digest) == "string" else ""
     return hexa != digest and len(hexa) == 64 and not hexa.strip("0123456789abcdef")
 
 def resolve(origin, tag):
@@ -102,6 +102,8 @@ def finish(origin):
         origin.ctx.delete(_FETCHED)
 
 def _fetch(origin, kind, wanted):
+    for w in wanted:  # which an image may say, and which become paths
+        check_digest(origin.name, "%s of %s" % (kind, origin.repository), w.digest)
     wanted = {w.digest: w for w in wanted}.values()
     missing = [w for w in wanted if not _is_there(origin.ctx, w.digest)]
     if not missing:

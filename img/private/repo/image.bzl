@@ -1,9 +1,9 @@
 """An image in a registry, read down to its configs, and the repository that it becomes."""
 
 load("//img/private:platforms.bzl", "CPU", "OS", "format_platform")
-load("//img/private/repo:fetch.bzl", "blob_path", "fetch_blobs", "fetch_manifests")
+load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "fetch_manifests")
 
-visibility("//img/private/repo")
+visibility(["//img/private/repo", "//tests/..."])
 
 _CONFIGS = [
     "application/vnd.oci.image.config.v1+json",
@@ -82,6 +82,8 @@ def _manifest(origin, descriptor, doc):
     config = json.decode(origin.ctx.read(blob_path(doc["config"]["digest"])))
     diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
     layers = doc.get("layers") or []
+    for layer in layers:
+        check_digest(origin.name, "layers of " + digest, layer["digest"])
     if len(diff_ids) != len(layers):
         fail("{}: {} in {} has {} layers, and its config {} diff IDs".format(origin.name, digest, origin.repository, len(layers), len(diff_ids)))
     platform = {k: config[k] for k in ["os", "architecture", "variant", "os.version", "os.features"] if config.get(k)}
