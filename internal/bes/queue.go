@@ -36,6 +36,7 @@ type Queue struct {
 	waiting []*Job          // accepted and not begun, the first first
 	ended   []string        // IDs, in their order
 	latest  time.Time       // that a job was accepted
+	held    map[string]int  // builds that go on, and how many connections of each
 	change  chan struct{}   // closed, and replaced, when something changes
 }
 
@@ -45,7 +46,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	if err := makeDir(o.Dir); err != nil {
 		return nil, err
 	}
-	q := &Queue{QueueOptions: o, jobs: map[string]*Job{}, change: make(chan struct{})}
+	q := &Queue{QueueOptions: o, jobs: map[string]*Job{}, held: map[string]int{}, change: make(chan struct{})}
 	jobs, broken, err := ReadJobs(o.Dir)
 	if err != nil {
 		return nil, err
@@ -202,14 +203,36 @@ func (q *Queue) log(j Job) {
 	}
 }
 
-// forget drops the earliest of too many jobs that have ended. What has ended in the future, since when the clock was set back, is as old.
+// forget drops the earliest of too many jobs that have ended, except those of builds that go on. What has ended in the future, since when the
+// clock was set back, is as old.
 func (q *Queue) forget() {
-	for len(q.ended) > q.Keep && q.Now().Sub(q.jobs[q.ended[0]].Ended).Abs() > q.KeepFor {
-		id := q.ended[0]
-		q.ended = q.ended[1:]
-		delete(q.jobs, id)
-		if err := os.Remove(q.path(id)); err != nil {
+	for i := 0; len(q.ended) > q.Keep && i < len(q.ended); {
+		j := q.jobs[q.ended[i]]
+		switch {
+		case q.Now().Sub(j.Ended).Abs() <= q.KeepFor:
+			return
+		case q.held[j.Invocation] > 0:
+			i++
+			continue
+		}
+		q.ended = slices.Delete(q.ended, i, i+1)
+		delete(q.jobs, j.ID)
+		if err := os.Remove(q.path(j.ID)); err != nil {
 			q.Log.Error("forget", "error", err)
+		}
+	}
+}
+
+// Hold keeps the jobs of a build until release is called, however many and old they are: how the build ends depends on all of them.
+func (q *Queue) Hold(invocation string) (release func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held[invocation]++
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.held[invocation]--; q.held[invocation] == 0 {
+			delete(q.held, invocation)
 		}
 	}
 }

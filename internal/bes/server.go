@@ -73,6 +73,7 @@ func (s *Server) PublishBuildToolEventStream(rpc buildpb.PublishBuildEvent_Publi
 		return err
 	}
 	defer leave()
+	defer s.Queue.Hold(id.GetInvocationId())()
 	st, err := s.stream(id.GetInvocationId(), name)
 	if err != nil {
 		return unavailable(err)

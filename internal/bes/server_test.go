@@ -67,6 +67,23 @@ func TestTheEndIsAcknowledgedWhenAllIsPushed(t *testing.T) {
 	w.wantEnd(codes.OK, "")
 }
 
+// Of a long build on a busy server, too: what failed early is known at its end.
+func TestABuildThatGoesOnIsNotForgotten(t *testing.T) {
+	s := newScene(t, true)
+	s.queue.Keep, s.queue.KeepFor = 0, 0
+	w := s.connect("build")
+	for i, e := range []*bep.BuildEvent{planSet, badSet, bad, good} {
+		w.send(int64(i+1), e)
+	}
+	w.wantAcks(1, 4)
+	want(t, s.jobs("build"), "//:bad failed", "//:good done")
+	s.whole("other", planSet, good)
+	w.send(5, nil)
+	w.wantEnd(codes.FailedPrecondition, "1 of 2 plans could not be pushed: //:bad: denied")
+	s.whole("another", planSet, good)
+	want(t, s.jobs("build"))
+}
+
 func TestInTheBackgroundNobodyWaits(t *testing.T) {
 	s := newScene(t, false)
 	s.pusher.hold = make(chan struct{})
