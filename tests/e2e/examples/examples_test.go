@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,4 +82,19 @@ func files(t *testing.T, image v1.Image) string {
 		bazeltest.Must(t, err)
 		names = append(names, h.Name)
 	}
+}
+
+func copied(t *testing.T, name string) *bazeltest.Workspace {
+	return bazeltest.NewWorkspace(t, "../../../examples/"+name, "examples/"+name)
+}
+
+// copyExample copies an example beside the others. Downloads outlive the copy's output base.
+func copyExample(t *testing.T, name string) *bazeltest.Workspace {
+	t.Helper()
+	w := copied(t, name)
+	cache, err := os.UserCacheDir()
+	bazeltest.Must(t, err)
+	w.Flags = []string{"--repository_cache=" + filepath.Join(cache, "rules_img", "repositories")}
+	t.Cleanup(func() { w.Try("shutdown") }) // a dozen idle servers are much memory
+	return w
 }

@@ -93,21 +93,6 @@ func TestPrograms(t *testing.T) {
 // copyBase copies the example that others stand on, before they are built at the same time.
 func copyBase(t *testing.T) { copied(t, "distroless") }
 
-func copied(t *testing.T, name string) *bazeltest.Workspace {
-	return bazeltest.NewWorkspace(t, "../../../examples/"+name, "examples/"+name)
-}
-
-// copyExample copies an example beside the others. Downloads outlive the copy's output base.
-func copyExample(t *testing.T, name string) *bazeltest.Workspace {
-	t.Helper()
-	w := copied(t, name)
-	cache, err := os.UserCacheDir()
-	bazeltest.Must(t, err)
-	w.Flags = []string{"--repository_cache=" + filepath.Join(cache, "rules_img", "repositories")}
-	t.Cleanup(func() { w.Try("shutdown") }) // a dozen idle servers are much memory
-	return w
-}
-
 // missingFiles are those of the wanted files that the image has not.
 func missingFiles(t *testing.T, reference string, wanted []string) []string {
 	t.Helper()
