@@ -52,7 +52,7 @@ Output group: `deploy_manifest` (the plan).
         "load_strategy": attr.string(
             default = "auto",
             values = ["auto", "eager", "lazy"],
-            doc = "Strategy of all loads. `auto` leaves each its own; A load that was made `lazy` can't become `eager`: set that in the load itself.",
+            doc = "Strategy of all loads. `auto` leaves each its own. A load that was made `lazy` can't become `eager`: set that in the load itself.",
         ),
         "operations": attr.label_list(
             doc = "Targets that push or load: `image_push`, `image_load`, `multi_deploy`.",
@@ -62,7 +62,7 @@ Output group: `deploy_manifest` (the plan).
         "push_strategy": attr.string(
             default = "auto",
             values = ["auto", "eager", "lazy", "cas_registry", "bes"],
-            doc = "Strategy of all pushes. `auto` leaves each its own; A push that was made otherwise can't become `eager`: set that in the push itself.",
+            doc = "Strategy of all pushes. `auto` leaves each its own. A push that was made otherwise can't become `eager`: set that in the push itself.",
         ),
     },
     executable = True,
