@@ -57,7 +57,7 @@ func problemOf(err error) *problem {
 		return &problem{http.StatusServiceUnavailable, "UNAVAILABLE", store.ErrUnavailable.Error()}
 	}
 	if store.IsFull(err) {
-		return &problem{http.StatusInsufficientStorage, "UNAVAILABLE", "there is no room left where the registry keeps its files"}
+		return &problem{http.StatusInsufficientStorage, "UNAVAILABLE", store.ErrFull.Error()}
 	}
 	for _, p := range problems {
 		if errors.Is(err, p.err) {

@@ -24,9 +24,10 @@ var (
 	ErrSize              = errors.New("blob is too large")
 	ErrNoUploads         = errors.New("this registry takes no uploads: blobs come from where they are already")
 	ErrUnavailable       = errors.New("a store that may have the blob can't be asked")
+	ErrFull              = errors.New("there is no room left where the registry keeps its files")
 )
 
-// IsFull reports whether err says that there is no room where a file was to go.
+// IsFull reports whether err is the machine's way to say [ErrFull].
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
