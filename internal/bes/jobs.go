@@ -20,7 +20,7 @@ const temporary = ".new-"
 
 // makeDir makes the directory of jobs, without what a process that died was writing.
 func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := mkdir(dir); err != nil {
 		return err
 	}
 	left, err := filepath.Glob(filepath.Join(dir, temporary+"*"))
@@ -95,7 +95,15 @@ func (q *Queue) write(j Job) error {
 	return syncDir(q.Dir)
 }
 
-// syncDir makes a rename in dir durable. Windows has no such call, and needs none.
+// mkdir makes a directory that survives what its files survive.
+func mkdir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// syncDir makes the names in dir durable. Windows has no such call, and needs none.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

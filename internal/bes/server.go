@@ -46,7 +46,7 @@ type connection struct {
 
 // NewServer makes the directory.
 func NewServer(o Options) (*Server, error) {
-	return &Server{Options: o, open: map[string]*connection{}}, os.MkdirAll(o.Dir, 0o700)
+	return &Server{Options: o, open: map[string]*connection{}}, mkdir(o.Dir)
 }
 
 // PublishLifecycleEvent implements the service. That builds begin and end is known from their streams.
@@ -145,6 +145,9 @@ func (s *Server) stream(invocation, name string) (*stream, error) {
 	sets, err := openSets(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := syncDir(s.Dir); err != nil { // or the file's bytes would be on the disk without its name
+		return nil, errors.Join(err, sets.close())
 	}
 	return &stream{Server: s, invocation: invocation, name: name, sets: sets}, nil
 }
