@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -78,6 +80,29 @@ func serve(t testing.TB, root string) string {
 	server := httptest.NewServer(registry.New(registry.Options{Store: s}))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// registryOn is a command of our registry, with its directory.
+func registryOn(folder string, flags ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(programs, "registry"), append([]string{"--dir", folder, "--port", "0"}, flags...)...)
+	c.Stderr = new(bytes.Buffer)
+	return c
+}
+
+// startRegistry starts it, and returns its host:port, its log, which is complete when it was stopped, and what stops it.
+func startRegistry(t *testing.T, c *exec.Cmd) (host string, log *bytes.Buffer, stop func()) {
+	t.Helper()
+	out, err := c.StdoutPipe()
+	bazeltest.Must(t, err)
+	bazeltest.Must(t, c.Start())
+	stop = sync.OnceFunc(func() { c.Process.Kill(); c.Wait() })
+	t.Cleanup(stop)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		stop()
+		t.Fatalf("the registry printed no address: %v\n%s", err, said(c))
+	}
+	return strings.TrimSpace(line), c.Stderr.(*bytes.Buffer), stop
 }
 
 // planned puts an image of random layers into work, and the plan that pushes it to app:latest.
