@@ -29,6 +29,7 @@ import (
 type pusher struct {
 	hold  chan struct{} // if not nil, pushes wait until it is closed
 	begun chan struct{} // if not nil, gets a value for each push
+	more  string        // of the error of those that fail
 
 	mu   sync.Mutex
 	seen []string
@@ -49,7 +50,7 @@ func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	defer p.mu.Unlock()
 	p.seen = append(p.seen, j.Target)
 	if strings.Contains(j.Target, "bad") {
-		return bes.Pushed{}, errors.New("denied")
+		return bes.Pushed{}, errors.New("denied" + p.more)
 	}
 	return bes.Pushed{Names: []string{"reg.test/" + j.Target}}, nil
 }
@@ -114,7 +115,7 @@ func (s *scene) start() {
 	var all sync.WaitGroup
 	all.Go(func() { s.queue.Run(ctx) })
 	all.Go(func() { server.Serve(listener) })
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithMaxHeaderListSize(8<<10)) // as Bazel
 	must(s, err)
 	s.client = buildpb.NewPublishBuildEventClient(conn)
 	s.stop = func() { conn.Close(); cancel(); server.Stop(); all.Wait() }

@@ -67,6 +67,24 @@ func TestTheEndIsAcknowledgedWhenAllIsPushed(t *testing.T) {
 	w.wantEnd(codes.OK, "")
 }
 
+// Bazel takes 8 KiB of headers, which is what the end of a stream is.
+func TestManyLongErrorsAreNotTooMuchForBazel(t *testing.T) {
+	for _, n := range []int{1, 20} {
+		s := newScene(t, true)
+		s.pusher.more = strings.Repeat(" 100% „denied”\n", 1000)
+		var events []*bep.BuildEvent
+		for i := range n {
+			events = append(events, set(fmt.Sprint(i), nil, file(fmt.Sprint(i, ".plan.json"))), completed(fmt.Sprint("//:bad", i), group("default", fmt.Sprint(i))))
+		}
+		w := s.connect("build")
+		for i, e := range append(events, nil) {
+			w.send(int64(i+1), e)
+		}
+		w.wantAcks(1, int64(len(events)))
+		w.wantEnd(codes.FailedPrecondition, fmt.Sprintf("%d of %d plans could not be pushed: //:bad0: denied 100%%", n, n))
+	}
+}
+
 // Of a long build on a busy server, too: what failed early is known at its end.
 func TestABuildThatGoesOnIsNotForgotten(t *testing.T) {
 	s := newScene(t, true)

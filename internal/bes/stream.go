@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sync/semaphore"
 	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
@@ -210,8 +212,9 @@ func (s *stream) close() error {
 	return errors.Join(os.Rename(filepath.Join(s.Dir, s.name+setsSuffix), path), os.Chtimes(path, now, now))
 }
 
-// mostFailures is how many failures a stream ends with; all are in the log.
-const mostFailures = 10
+// mostFailures is how many failures a stream ends with, and mostText how long the text of all may be; all are in the log, as a whole. What ends a
+// stream is a header, of which Bazel takes 8 KiB, or it would try again and show none of it.
+const mostFailures, mostText = 10, 6 << 10
 
 // failures is the error that Bazel shows, and does not try again after, when a push failed.
 func failures(jobs []Job) error {
@@ -225,8 +228,25 @@ func failures(jobs []Job) error {
 		return nil
 	}
 	text := fmt.Sprintf("%d of %d plans could not be pushed: ", len(said), len(jobs))
-	if more := len(said) - mostFailures; more > 0 {
-		said = append(said[:mostFailures], fmt.Sprintf("and %d more", more))
+	shown := said[:min(len(said), mostFailures)]
+	for i := range shown {
+		shown[i] = cut(shown[i], mostText/len(shown))
 	}
-	return status.Error(codes.FailedPrecondition, text+strings.Join(said, "; "))
+	if more := len(said) - len(shown); more > 0 {
+		shown = append(slices.Clip(shown), fmt.Sprintf("and %d more", more))
+	}
+	return status.Error(codes.FailedPrecondition, text+strings.Join(shown, "; "))
+}
+
+// cut leaves out the end of what is longer than n in a header, which has %XX for each byte that is not plain.
+func cut(s string, n int) string {
+	for i, r := range s {
+		if r < ' ' || r > '~' || r == '%' {
+			n -= 2 * utf8.RuneLen(r)
+		}
+		if n -= utf8.RuneLen(r); n < 0 {
+			return s[:i] + "..., see the log of the server"
+		}
+	}
+	return s
 }
