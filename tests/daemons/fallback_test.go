@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -123,6 +124,29 @@ func TestLoadsEndWhenCancelled(t *testing.T) {
 				t.Errorf("error is %v; want it to wrap context.Canceled", err)
 			}
 			load(t, dial(t, d), daemon.Image{Root: root, Source: source, Names: names(t, "cancelled")}) // and it works the next time
+		})
+	}
+}
+
+// TestLoadsThatAreCut break at several places. What the daemon then has runs after the next load.
+func TestLoadsThatAreCut(t *testing.T) {
+	for _, kind := range []string{"containerd", "docker-overlay2", "docker-containerd", "podman"} {
+		t.Run(kind, func(t *testing.T) {
+			d, source := start(t, kind, "forky"), &mem.Store{}
+			for i, cut := range []int64{1000, large / 2, large} {
+				root := app(t, source, fmt.Sprint("cut ", i), "cut")
+				p := newProxy(t, d.socket())
+				p.cut = cut
+				im := daemon.Image{Root: root, Source: source, Names: names(t, "cut")}
+				through := dial(t, &process{kind: kind, front: p.path})
+				if _, err := through.Load(t.Context(), im); err == nil || strings.Contains(err.Error(), "source") {
+					t.Errorf("cut after %d bytes: error is %v", cut, err)
+				}
+				load(t, dial(t, d), im)
+				if out := d.runImage(t, "cut"); out != "cut" {
+					t.Errorf("cut after %d bytes: the image prints %q", cut, out)
+				}
+			}
 		})
 	}
 }

@@ -3,6 +3,7 @@
 package daemons_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 type proxy struct {
 	path string
 	sent atomic.Int64
+	cut  int64 // if not 0, how many bytes are sent before every connection breaks
 }
 
 func newProxy(t testing.TB, to string) *proxy {
@@ -49,15 +51,25 @@ func (p *proxy) serve(client net.Conn, to string) {
 	}
 	defer server.Close()
 	go func() {
-		io.Copy(server, io.TeeReader(client, counter{&p.sent}))
+		if _, err := io.Copy(server, io.TeeReader(client, p)); errors.Is(err, errCut) {
+			server.Close()
+			client.Close()
+			return
+		}
 		server.(*net.UnixConn).CloseWrite()
 	}()
 	io.Copy(client, server)
 }
 
-type counter struct{ n *atomic.Int64 }
+var errCut = errors.New("cut by the test")
 
-func (c counter) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
+// Write counts.
+func (p *proxy) Write(b []byte) (int, error) {
+	if sent := p.sent.Add(int64(len(b))); p.cut > 0 && sent > p.cut {
+		return 0, errCut
+	}
+	return len(b), nil
+}
 
 // during is how many bytes were sent while do ran.
 func (p *proxy) during(do func()) int64 {
