@@ -30,13 +30,13 @@ type storeOptions struct {
 
 func (o *storeOptions) add(flags *flag.FlagSet) {
 	flags.Func("blob-store", "where blobs are: `reapi`, s3, upstream or dir; may be repeated, and blobs are looked for in that order. "+
-		"Uploads go to the first of s3 and dir. None is dir", o.addStore)
+		"Uploads go to the first of s3 and dir. Without the flag, dir is the only one", o.addStore)
 	flags.StringVar(&o.cache, "reapi-endpoint", "", "`endpoint` of the store reapi, as Bazel's --remote_cache")
-	flags.StringVar(&o.credentialHelper, "credential-helper", "", "`program` that has credentials for it, as Bazel's --credential_helper")
+	flags.StringVar(&o.credentialHelper, "credential-helper", "", "`program` that has the credentials of --reapi-endpoint, as Bazel's --credential_helper")
 	flags.Func("upstream-url", "`https://HOST[/REPOSITORY]` of the store upstream: a registry that blobs of bases may be pulled from, or one repository of it, which "+
 		"is then asked for every blob; may be repeated", o.addUpstream)
 	flags.StringVar(&o.s3.Bucket, "s3-bucket", "", "`name` of the bucket of the store s3")
-	flags.StringVar(&o.s3.Endpoint, "s3-endpoint", "", "`URL` of its server; none is Amazon's")
+	flags.StringVar(&o.s3.Endpoint, "s3-endpoint", "", "`URL` of the server of the bucket (default: Amazon's)")
 	flags.StringVar(&o.s3.Region, "s3-region", "", "`region` of the bucket; without one the server is asked")
 	flags.StringVar(&o.s3.Profile, "s3-profile", "", "`name` of a profile of the shared credentials file; without one, the environment's keys are used, the default profile, or what the machine has in its cloud")
 	flags.BoolVar(&o.s3Keep, "s3-keep", false, "delete nothing from the bucket: set it when others refer to what is there")
