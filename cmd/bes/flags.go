@@ -27,6 +27,7 @@ type options struct {
 	keepFor          time.Duration
 	maxMessage       int
 	streamAge        time.Duration
+	uploadWait       time.Duration
 	grace            time.Duration
 	metrics          front.Metrics
 	quiet            bool
@@ -59,6 +60,7 @@ func parseFlags(p process) (options, error) {
 	flags.DurationVar(&o.keepFor, "keep-for", time.Hour, "`time` for which such plans are remembered even if there are more than --keep")
 	flags.IntVar(&o.maxMessage, "max-message-size", 32<<20, "largest event, in `bytes`")
 	flags.DurationVar(&o.streamAge, "stream-age", 24*time.Hour, "`time` after which a build that broke off is forgotten")
+	flags.DurationVar(&o.uploadWait, "upload-wait", time.Minute, "`time` for which a build may take to upload what its events name already, as Bazel does with --remote_cache_async")
 	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds, and then pushes, may go on after a signal to stop")
 	o.metrics.Add(flags)
 	flags.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only, and not every push")
@@ -80,8 +82,8 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("--commit-mode=%s: want %s or %s", o.commitMode, background, perStream)
 	case o.allowFiles != "" && !filepath.IsAbs(o.allowFiles):
 		return fmt.Errorf("--allow-files=%s: want an absolute path", o.allowFiles)
-	case o.jobs < 1 || o.keep < 0 || o.keepFor < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.grace < 0:
-		return errors.New("--jobs, --keep, --keep-for, --max-message-size, --stream-age and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
+	case o.jobs < 1 || o.keep < 0 || o.keepFor < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.uploadWait < 0 || o.grace < 0:
+		return errors.New("--jobs, --keep, --keep-for, --max-message-size, --stream-age, --upload-wait and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
 	}
 	return cmp.Or(o.metrics.Check(), o.Check())
 }

@@ -71,19 +71,22 @@ func (p *pusher) readCache(ctx context.Context, u *url.URL) (b []byte, err error
 	if p.cache == nil {
 		return nil, fmt.Errorf("%s: the server was started without --cas-endpoint", u)
 	}
-	err = retry.Do(ctx, func() error {
-		r, err := p.cache.OpenKey(ctx, key, size)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		b, err = io.ReadAll(io.LimitReader(r, size+1))
-		return err
+	err = arrived(ctx, p.uploadWait, func() error {
+		return retry.Do(ctx, func() error { b, err = p.readKey(ctx, key, size); return err })
 	})
 	if err != nil {
 		return nil, &lackingError{err}
 	}
 	return b, verify(key, size, b)
+}
+
+func (p *pusher) readKey(ctx context.Context, key cas.Key, size int64) ([]byte, error) {
+	r, err := p.cache.OpenKey(ctx, key, size)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, size+1))
 }
 
 // parseResource reads what ByteStream calls a blob: [INSTANCE/]blobs/[FUNCTION/]HASH/SIZE.

@@ -148,7 +148,7 @@ func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries) (bl
 	moved := new(blob.Counter)
 	all := p.localSources(plan, j, moved)
 	if p.cache != nil {
-		all = append(all, wiring.Counted(moved, "remote cache", retry.Source(p.cache.Keyed(wiring.Keys(plan)))))
+		all = append(all, wiring.Counted(moved, "remote cache", p.late(plan, retry.Source(p.cache.Keyed(wiring.Keys(plan))))))
 	}
 	bases, err := from.Bases(plan, moved)
 	if err != nil {

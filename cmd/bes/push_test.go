@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	repb "github.com/bazelbuild/remote-apis/build/bazel/remote/execution/v2"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -214,6 +215,24 @@ func TestWhatIsNowhereIsNamed(t *testing.T) {
 	j := bes.Job{Plan: bes.File{Name: "x.plan.json", URI: "bytestream://cache/blobs/" + strings.Repeat("0", 64) + "/7"}}
 	_, err = c.pusher(options{}).Push(t.Context(), j)
 	wantError(t, err, "x.plan.json", "not found", "hint: was it uploaded")
+}
+
+// Bazel may tell what is done before it is in the cache.
+func TestUploadsThatComeLateAreWaitedFor(t *testing.T) {
+	c, registry := startCache(t, repb.DigestFunction_SHA256), remotetest.InMemory(t)
+	blobs, bodies, root := c.built(tarball(t, 10))
+	plan := deploy.Plan{Version: deploy.Version, Name: "//:app", Blobs: blobs, Operations: []deploy.Operation{pushTo(registry, "app", "bes", root)}}
+	b, err := plan.Encode()
+	must(t, err)
+	j := bes.Job{Plan: bes.File{Name: "app.plan.json", URI: fmt.Sprintf("bytestream://c/blobs/%s/%d", oci.DigestOf(b).Encoded(), len(b))}}
+	pushed := make(chan error, 1)
+	go func() { _, err := c.pusher(options{uploadWait: time.Minute}).Push(t.Context(), j); pushed <- err }()
+	for _, b := range append([][]byte{b}, bodies...) {
+		time.Sleep(300 * time.Millisecond)
+		c.put(b)
+	}
+	must(t, <-pushed)
+	must(t, image(registry+"/app:v1"))
 }
 
 // From the registry of the base the layer is read; where the image goes to the same registry it is mounted.
