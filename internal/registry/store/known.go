@@ -66,9 +66,11 @@ func (s *Store) learn(ds ...oci.Descriptor) error {
 
 // learnOne reads, joins and writes. Of one blob that is done once at a time, or what another request has learned would be lost.
 func (s *Store) learnOne(d oci.Descriptor) error {
-	learning := &s.learning[key(d.Digest)[0]]
-	learning.Lock()
-	defer learning.Unlock()
+	unlock, err := s.toLearn(d.Digest)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	content, err := json.Marshal(s.joined(d))
 	if err != nil {
 		return err

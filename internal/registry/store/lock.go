@@ -1,9 +1,12 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // lock orders what adds to the store and what takes from it. Adding needs it shared and deleting alone, so that nothing is deleted
@@ -13,17 +16,24 @@ type lock struct{ mu sync.RWMutex }
 // toAdd takes the lock shared. Call the function that it returns when done.
 func (s *Store) toAdd() (func(), error) {
 	s.lock.mu.RLock()
-	return s.lockedFile(false, s.lock.mu.RUnlock)
+	return lockedFile(filepath.Join(s.root, "lock"), false, s.lock.mu.RUnlock)
 }
 
 // toDelete takes the lock alone. Call the function that it returns when done.
 func (s *Store) toDelete() (func(), error) {
 	s.lock.mu.Lock()
-	return s.lockedFile(true, s.lock.mu.Unlock)
+	return lockedFile(filepath.Join(s.root, "lock"), true, s.lock.mu.Unlock)
 }
 
-func (s *Store) lockedFile(exclusive bool, unlock func()) (func(), error) {
-	f, err := os.OpenFile(filepath.Join(s.root, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+// toLearn takes what is known of a blob, and of some others, alone. Call the function that it returns when done. It comes after the lock.
+func (s *Store) toLearn(digest oci.Digest) (func(), error) {
+	first := key(digest)[0]
+	s.learning[first].Lock()
+	return lockedFile(filepath.Join(s.learningFolder(), fmt.Sprintf("%02x", first)), true, s.learning[first].Unlock)
+}
+
+func lockedFile(path string, exclusive bool, unlock func()) (func(), error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		unlock()
 		return nil, err

@@ -301,18 +301,19 @@ func TestWhatIsClosedIsNotOpenedAnew(t *testing.T) {
 	}
 }
 
-// What several pushes say at once of one blob is all remembered.
+// What several pushes say at once of one blob is all remembered, by all processes.
 func TestNoCommitIsLostToAnother(t *testing.T) {
 	var cache mem.Store
 	var origins string
-	s := openWith(t, t.TempDir(), store.Limits{}, store.Named{Name: "cache", Place: opened{readOnly{&cache}, new(int), &origins}}, store.Named{Name: store.Dir})
-	r := repository(t, s, "a")
+	root, places := t.TempDir(), []store.Named{{Name: "cache", Place: opened{readOnly{&cache}, new(int), &origins}}, {Name: store.Dir}}
+	r, other := repository(t, openWith(t, root, store.Limits{}, places...), "a"), repository(t, openWith(t, root, store.Limits{}, places...), "a")
 	for n := range 20 {
 		d := cache.Add(oci.MediaTypeConfig, fmt.Appendf(nil, "{%d}", n))
 		var all errgroup.Group
 		for push := range 8 {
 			told := oci.Descriptor{Digest: d.Digest, Size: d.Size, Annotations: map[string]string{store.Origins: fmt.Sprint("reg.test/", push)}}
-			all.Go(func() error { _, err := r.Commit(t.Context(), told); return err })
+			to := []store.Repository{r, other}[push%2]
+			all.Go(func() error { _, err := to.Commit(t.Context(), told); return err })
 		}
 		if err := all.Wait(); err != nil {
 			t.Fatal(err)

@@ -77,7 +77,7 @@ func (s *Store) open() error {
 	if err := os.Mkdir(s.root, 0o700); err != nil && !errors.Is(err, os.ErrExist) { // what repositories hold is not everybody's
 		return err
 	}
-	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories(), s.known()} {
+	for _, folder := range []string{s.temp(), s.uploadFolder(), s.repositories(), s.known(), s.learningFolder()} {
 		if err := makeFolder(folder); err != nil {
 			return err
 		}
@@ -97,9 +97,10 @@ func (s *Store) checkFormat() error {
 	return err
 }
 
-func (s *Store) temp() string         { return filepath.Join(s.root, "temp") }
-func (s *Store) uploadFolder() string { return filepath.Join(s.root, "uploads") }
-func (s *Store) repositories() string { return filepath.Join(s.root, "repositories") }
+func (s *Store) temp() string           { return filepath.Join(s.root, "temp") }
+func (s *Store) uploadFolder() string   { return filepath.Join(s.root, "uploads") }
+func (s *Store) repositories() string   { return filepath.Join(s.root, "repositories") }
+func (s *Store) learningFolder() string { return filepath.Join(s.root, "learning") }
 
 // Repository returns the repository of the given name, which exists once something is in it.
 func (s *Store) Repository(name string) (Repository, error) {
