@@ -89,7 +89,7 @@ func TestArchivesThatCannotBeTakenApart(t *testing.T) {
 		"a name that leaves the root": {tarOf(t, tar.Header{Name: "x"}, "1", tar.Header{Name: "../../etc/passwd"}), `byte 1024: "../../etc/passwd": path "../../etc/passwd": leaves the root`},
 		"a link that leaves the root": {tarOf(t, tar.Header{Typeflag: tar.TypeLink, Name: "x", Linkname: "../y"}), "leaves the root"},
 		"a type of its own":           {tarOf(t, tar.Header{Typeflag: 'V', Name: "volume"}), `is of a type that layers do not have: 'V'`},
-		"a file as a directory":       {tarOf(t, tar.Header{Name: "x"}, "1", tar.Header{Name: "x/y"}, "2"), "path /x/y: the file"},
+		"a file as a directory":       {tarOf(t, tar.Header{Name: "x"}, "1", tar.Header{Name: "x/y"}, "2"), "path /x/y (the file"},
 		"a global time that is none":  {tarOf(t, tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"mtime": "noon"}}, tar.Header{Name: "x"}), "is a global header with records that are not valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
