@@ -111,6 +111,9 @@ func (b *build) send(ctx context.Context, client buildpb.PublishBuildEventClient
 	stream.CloseSend()
 	for {
 		ack, err := stream.Recv()
+		if errors.Is(err, io.EOF) && b.acknowledged < int64(len(b.requests)) {
+			return io.ErrUnexpectedEOF // gRPC has opened the stream again, after Send had given up
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
