@@ -96,7 +96,12 @@ func (q *Queue) Lose(j Job, why error) error {
 	if q.known(j.ID) {
 		return nil
 	}
-	return q.end(j, Pushed{}, why)
+	j.end(q.Now(), Pushed{}, why)
+	if err := q.write(j); err != nil {
+		return err
+	}
+	q.remember(j)
+	return nil
 }
 
 // accepted is the time, but always later than the last: a clock that is set back must not make a build an earlier one, whose tags are those
@@ -165,19 +170,24 @@ func (q *Queue) push(ctx, pushing context.Context, j Job) {
 	if err != nil && pushing.Err() != nil {
 		return
 	}
-	if err := q.end(j, pushed, err); err != nil {
+	j.end(q.Now(), pushed, err)
+	defer q.remember(j) // that it has ended is true even if it can't be written
+	if err := q.write(j); err != nil {
 		q.Log.Error("what became of a push can't be written down: it will be pushed again after a restart", "job", j.ID, "error", err)
 	}
 }
 
-// end remembers what became of a job. That it has ended is true even if it can't be written.
-func (q *Queue) end(j Job, pushed Pushed, why error) error {
-	j.State, j.Names, j.Notes, j.Ended = Done, pushed.Names, pushed.Notes, q.Now().UTC()
+// end says what became of the job.
+func (j *Job) end(now time.Time, pushed Pushed, why error) {
+	j.State, j.Names, j.Notes, j.Ended = Done, pushed.Names, pushed.Notes, now.UTC()
 	j.Plan.Contents = nil
 	if why != nil {
 		j.State, j.Error = Failed, why.Error()
 	}
-	err := q.write(j)
+}
+
+// remember takes a job that has ended among those.
+func (q *Queue) remember(j Job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.jobs[j.ID] = &j
@@ -185,7 +195,6 @@ func (q *Queue) end(j Job, pushed Pushed, why error) error {
 	q.forget()
 	q.changed()
 	q.log(j)
-	return err
 }
 
 func (q *Queue) log(j Job) {

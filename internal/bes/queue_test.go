@@ -78,6 +78,24 @@ func TestTheLatestJobsAreRemembered(t *testing.T) {
 	}
 }
 
+// What could not be written was not acknowledged, and comes again.
+func TestALossIsWrittenDownOrNotTaken(t *testing.T) {
+	q, err := bes.OpenQueue(bes.QueueOptions{
+		Dir: filepath.Join(t.TempDir(), "jobs"), Pusher: new(pusher), Jobs: 1, Keep: 3, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+	})
+	must(t, err)
+	must(t, os.Remove(q.Dir))
+	lost := bes.Job{Invocation: "build", Plan: bes.File{URI: "x"}}
+	if err := q.Lose(lost, io.EOF); err == nil {
+		t.Error("it is taken without a directory")
+	}
+	must(t, os.Mkdir(q.Dir, 0o700))
+	must(t, q.Lose(lost, io.EOF))
+	if n := len(files(t, q.Dir)); n != 1 {
+		t.Errorf("there are %d files: want that of the job", n)
+	}
+}
+
 // What is under way when the server is told to stop may end, and is not done again.
 func TestAPushMayEndWhenTheServerStops(t *testing.T) {
 	s := newScene(t, false)
