@@ -50,19 +50,19 @@ func TestBuildEventService(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, c := range []struct {
-		name, mode string
-		test       func(*scene)
+		name, mode, wait string
+		test             func(*scene)
 	}{
-		{"200 images are pushed while they are built", "background", pushesWhileBuilding},
-		{"a build waits for its pushes", "per-stream", waits},
-		{"an image that fails touches no other", "per-stream", failsAlone},
-		{"accepted work survives the death of the server", "background", survives},
-		{"what only the client has is named", "per-stream", namesWhatIsNotThere},
+		{"200 images are pushed while they are built", "background", "1m", pushesWhileBuilding},
+		{"a build waits for its pushes", "per-stream", "1m", waits},
+		{"an image that fails touches no other", "per-stream", "1m", failsAlone},
+		{"accepted work survives the death of the server", "background", "1m", survives},
+		{"what only the client has is named", "per-stream", "1s", namesWhatIsNotThere},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s
 			s.T = t
-			s.bes = startService(t, binary, "--cas-endpoint", s.cache.GRPC, "--commit-mode", c.mode)
+			s.bes = startService(t, binary, "--cas-endpoint", s.cache.GRPC, "--commit-mode", c.mode, "--upload-wait", c.wait)
 			s.proxy = bazeltest.StartProxy(t, s.bes.address)
 			c.test(&s)
 		})
@@ -270,7 +270,7 @@ func pushesWhileBuilding(s *scene) {
 		s.bes.waitFor("80 jobs", func(all map[string]job) bool { return len(all) >= 80 })
 		s.bes.restart()
 	}()
-	s.built("//many/...") // ends only when an image is there
+	s.built("//many/...", "--experimental_remote_cache_async") // ends only when an image is there
 	<-troubled
 	all := s.bes.waitFor("all pushed", ended)
 	if len(all) != 200 || count(all, "done") != 200 {
