@@ -213,6 +213,16 @@ func TestATransferThatStallsIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+func TestAQuestionThatIsNotAnsweredIsGivenUp(t *testing.T) {
+	s := newServer()
+	s.hang = make(chan struct{})
+	defer close(s.hang)
+	_, err := open(t, s.start(t), cas.Options{Stall: 100 * time.Millisecond}).Missing(t.Context(), blobtest.Describe([]byte("asked for")))
+	if !blob.IsTransient(err) || !strings.Contains(err.Error(), "which blobs are missing") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestAReadEndsWithItsContext(t *testing.T) {
 	body := blobtest.Bytes("cancel", 200<<10)
 	s := newServer(body)

@@ -156,6 +156,8 @@ func (c *grpcCache) findMissing(ctx context.Context, bs []named) ([]oci.Descript
 		return nil, err
 	}
 	defer done()
+	ctx, cancel := context.WithTimeout(ctx, c.stall)
+	defer cancel()
 	resp, err := repb.NewContentAddressableStorageClient(conn).FindMissingBlobs(ctx, req)
 	if err != nil {
 		return nil, c.trouble(ctx, "which blobs are missing", err)

@@ -151,7 +151,13 @@ func (s *server) name(f repb.DigestFunction_Value, d *repb.Digest) string {
 	return name + d.Hash + "/" + strconv.FormatInt(d.SizeBytes, 10)
 }
 
-func (s *server) FindMissingBlobs(_ context.Context, r *repb.FindMissingBlobsRequest) (*repb.FindMissingBlobsResponse, error) {
+func (s *server) FindMissingBlobs(ctx context.Context, r *repb.FindMissingBlobsRequest) (*repb.FindMissingBlobsResponse, error) {
+	if s.hang != nil {
+		select {
+		case <-s.hang:
+		case <-ctx.Done():
+		}
+	}
 	out := &repb.FindMissingBlobsResponse{}
 	for _, d := range r.BlobDigests {
 		if _, ok := s.blobs[s.name(r.DigestFunction, d)]; !ok {
