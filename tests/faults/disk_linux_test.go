@@ -350,11 +350,11 @@ func TestAFullDiskOfBuildEvents(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no space left on device") || !strings.Contains(err.Error(), folder) {
 		t.Errorf("error is %v: want it to be Bazel's to try again, and to name the file", err)
 	}
+	bazeltest.Must(t, syscall.Mount("", folder, "", syscall.MS_REMOUNT, "size=16m"))
+	bazeltest.Must(t, b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn)))
 	if left, _ := filepath.Glob(filepath.Join(folder, "jobs", ".new-*")); len(left) > 0 {
 		t.Errorf("%s are left", left)
 	}
-	bazeltest.Must(t, syscall.Mount("", folder, "", syscall.MS_REMOUNT, "size=16m"))
-	bazeltest.Must(t, b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn)))
 	jobs, broken, err := bes.ReadJobs(filepath.Join(folder, "jobs"))
 	if err != nil || len(broken) > 0 || len(jobs) != 40 {
 		t.Errorf("%d jobs, %v, %v", len(jobs), broken, err)
