@@ -136,7 +136,7 @@ func (s *Store) forgetOne(ctx context.Context, digest oci.Digest, now time.Time)
 	if err != nil {
 		return deleted, err
 	}
-	gone, err := s.deleteElsewhere(ctx, digest)
+	gone, err := s.deleteElsewhere(ctx, d)
 	if err != nil {
 		return deleted, err
 	}
@@ -146,15 +146,15 @@ func (s *Store) forgetOne(ctx context.Context, digest oci.Digest, now time.Time)
 	return deleted, remove(s.knownFile(digest))
 }
 
-// deleteElsewhere deletes a blob from the place to which uploads go, if it can delete and has it.
-func (s *Store) deleteElsewhere(ctx context.Context, digest oci.Digest) (bool, error) {
+// deleteElsewhere deletes a blob from the place to which uploads go, if it was put there by this store, and the place can delete and has it.
+func (s *Store) deleteElsewhere(ctx context.Context, d oci.Descriptor) (bool, error) {
 	place, ok := s.uploadsTo.(deleter)
-	if _, here := s.uploadsTo.(dir.Store); here || !ok {
+	if _, here := s.uploadsTo.(dir.Store); here || !ok || d.Annotations[uploaded] == "" {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, deleteWithin)
 	defer cancel()
-	err := place.Delete(ctx, digest)
+	err := place.Delete(ctx, d.Digest)
 	if errors.Is(err, blob.ErrNotFound) {
 		return false, nil
 	}

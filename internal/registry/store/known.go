@@ -19,6 +19,9 @@ import (
 // maxOrigins bounds what is remembered of where a blob may be pulled from.
 const maxOrigins = 16
 
+// uploaded marks a blob that came through this store to where uploads go: nothing else is deleted there.
+const uploaded = "uploaded"
+
 // Of a blob that is elsewhere than in the directory, a file has what places need to find it. Its time is when the blob was last asked for by
 // somebody who wants to refer to it.
 

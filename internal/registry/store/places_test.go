@@ -376,6 +376,32 @@ func TestCollectRemovesWhatNoManifestNamesAfterTheGrace(t *testing.T) {
 	}
 }
 
+// Whoever put something else there wants it.
+func TestCollectDeletesInTheBucketOnlyWhatWasUploaded(t *testing.T) {
+	to := bucket{dir.Store{Root: t.TempDir()}}
+	s := openWith(t, t.TempDir(), store.Limits{Grace: time.Hour}, store.Named{Name: "bucket", Place: to})
+	found := blobtest.Describe([]byte("of somebody else"))
+	if err := to.Put(t.Context(), found, blobtest.Content([]byte("of somebody else"))); err != nil {
+		t.Fatal(err)
+	}
+	r := repository(t, s, "a")
+	if missing, err := r.Commit(t.Context(), found); err != nil || len(missing) > 0 {
+		t.Fatalf("missing are %v, %v", missing, err)
+	}
+	putBlob(t, r, "of somebody else") // which does not make it ours
+	ours := putBlob(t, r, "ours")
+	if _, err := r.Commit(t.Context(), ours); err != nil { // nor this another's
+		t.Fatal(err)
+	}
+	removed, err := s.Collect(t.Context(), time.Now().Add(2*time.Hour))
+	if err != nil || removed != (blob.Tally{Blobs: 1, Bytes: ours.Size}) {
+		t.Errorf("removed %v, %v; want ours", removed, err)
+	}
+	if missing, err := to.Missing(t.Context(), found, ours); err != nil || len(missing) != 1 || missing[0].Digest != ours.Digest {
+		t.Errorf("gone are %v, %v; want ours", missing, err)
+	}
+}
+
 func TestWhatACommitSaidIsForgottenWithoutAManifest(t *testing.T) {
 	var cache mem.Store
 	root := t.TempDir()

@@ -108,11 +108,22 @@ func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
 // can't be put the upload stays, and can be finished again.
 func (u *Upload) send(ctx context.Context, d oci.Descriptor) error {
 	s := u.repository.store
+	if err := s.renewAll([]oci.Descriptor{d}); err != nil {
+		return err
+	}
+	missing, err := s.uploadsTo.Missing(ctx, d)
+	if err != nil {
+		return err
+	}
 	unlock, err := s.toAdd()
 	if err != nil {
 		return err
 	}
-	err = s.learn(d)
+	known := d
+	if len(missing) > 0 {
+		known.Annotations = map[string]string{uploaded: "true"}
+	}
+	err = s.learn(known)
 	unlock()
 	if err != nil {
 		return err
