@@ -18,13 +18,14 @@ import (
 
 	"github.com/bazel-contrib/rules_img/bench/scene"
 	"github.com/bazel-contrib/rules_img/internal/blob/mem"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/proto/bep"
 )
 
 // build builds an image, which the service pushes.
 func (w *world) build(ctx context.Context, s *slot, image scene.Image, bytes *mem.Store) error {
-	events, err := w.built(ctx, s, image, bytes)
+	events, err := w.built(ctx, w.plan(s, image, "bes"), bytes)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (w *world) build(ctx context.Context, s *slot, image scene.Image, bytes *me
 
 // breakBuild is a build whose connection breaks after the first event, and that goes on over another.
 func (w *world) breakBuild(ctx context.Context, s *slot, image scene.Image, bytes *mem.Store) error {
-	events, err := w.built(ctx, s, image, bytes)
+	events, err := w.built(ctx, w.plan(s, image, "bes"), bytes)
 	if err != nil {
 		return err
 	}
@@ -49,31 +50,35 @@ func (w *world) leaveBuild(ctx context.Context, s *slot) error {
 	return w.tell(ctx, rand.Text(), 0, completed("bytestream://cache/blobs/" + strings.Repeat("0", 64) + "/1")[:1])
 }
 
-// failBuild is a build whose layer is not in the cache.
+// failBuild is a build that pushes to where the service may not.
 func (w *world) failBuild(ctx context.Context, s *slot) error {
 	image, bytes, err := w.image()
 	if err != nil {
 		return err
 	}
-	lacking := image
-	lacking.Blobs = image.Blobs[2:]
-	events, err := w.built(ctx, &slot{repository: "team/failed", tag: "v0"}, lacking, bytes)
+	plan := w.plan(s, image, "bes")
+	plan.Operations[0].Registry = "elsewhere.test"
+	events, err := w.built(ctx, plan, bytes)
 	if err != nil {
 		return err
 	}
 	err = w.tell(ctx, rand.Text(), 0, events)
 	if status.Code(err) != codes.FailedPrecondition {
-		return fmt.Errorf("a build whose layer is nowhere ends with %v", err)
+		return fmt.Errorf("a build that pushes elsewhere ends with %v", err)
 	}
 	return nil
 }
 
 // built uploads what a build has made, and returns its events, the end last.
-func (w *world) built(ctx context.Context, s *slot, image scene.Image, bytes *mem.Store) ([]*buildpb.BuildEvent, error) {
-	if err := w.upload(ctx, bytes, image.Blobs...); err != nil {
+func (w *world) built(ctx context.Context, p deploy.Plan, bytes *mem.Store) ([]*buildpb.BuildEvent, error) {
+	var blobs []oci.Descriptor
+	for _, b := range p.Blobs {
+		blobs = append(blobs, b.Descriptor)
+	}
+	if err := w.upload(ctx, bytes, blobs...); err != nil {
 		return nil, err
 	}
-	b, err := w.plan(s, image, "bes").Encode()
+	b, err := p.Encode()
 	if err != nil {
 		return nil, err
 	}
