@@ -14,8 +14,8 @@ import (
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
 
-// pushBase puts what stands for Debian's image into the registry, and returns its digest, which is the same each time.
-func pushBase(t *testing.T, registry string) string {
+// pushBase puts what stands for a distribution's image into the registry, under each name, and returns its digest, which is the same each time.
+func pushBase(t *testing.T, registry string, names ...string) string {
 	t.Helper()
 	var index v1.ImageIndex = empty.Index
 	for i, platform := range []string{"linux/amd64", "linux/arm64", "linux/arm/v7"} {
@@ -31,9 +31,11 @@ func pushBase(t *testing.T, registry string) string {
 		bazeltest.Must(t, err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: p}})
 	}
-	ref, err := name.ParseReference(registry + "/library/debian:bookworm-slim")
-	bazeltest.Must(t, err)
-	bazeltest.Must(t, remote.WriteIndex(ref, index))
+	for _, as := range names {
+		ref, err := name.ParseReference(registry + "/" + as)
+		bazeltest.Must(t, err)
+		bazeltest.Must(t, remote.WriteIndex(ref, index))
+	}
 	digest, err := index.Digest()
 	bazeltest.Must(t, err)
 	return digest.String()

@@ -15,41 +15,30 @@ import (
 type block struct {
 	line     int
 	language string
-	fails    bool   // sh that ends with an error
-	file     string // that it is, or more of
+	words    []string // after the language
+	file     string   // that it is, or more of
 	text     string
 }
 
+func (b block) says(word string) bool { return slices.Contains(b.words, word) }
+
 var named = regexp.MustCompile(`^(?:#|//) ([\w./-]+)$`)
 
-// blocks reads the blocks of a guide, without those that are untried. Every block of Starlark must be a file, and every one of sh a command.
+// blocks reads the blocks of a guide, without those that say untried. What is left must be a file, a command, or what one prints.
 func blocks(t *testing.T, guide string) []block {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(bazeltest.Root(t), "docs", "guides", guide+".md"))
 	bazeltest.Must(t, err)
 	var found []block
 	var open *block
-	untried := false
 	for i, line := range strings.SplitAfter(string(b), "\n") {
 		fence, ok := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case ok && open == nil:
-			words := strings.Fields(fence)
-			open = &block{line: i + 1, fails: slices.Contains(words, "fails")}
-			untried = slices.Contains(words, "untried")
-			if len(words) > 0 {
-				open.language = words[0]
-			}
+			open = begin(i+1, fence)
 		case ok:
-			first, _, _ := strings.Cut(open.text, "\n")
-			if m := named.FindStringSubmatch(first); m != nil && open.language != "text" {
-				open.file = m[1]
-			}
-			if !untried {
-				if open.language == "starlark" && open.file == "" {
-					t.Fatalf("%s:%d: which file is this? Say so in its first line, # BUILD.bazel, or that it is untried", guide, open.line)
-				}
-				found = append(found, *open)
+			if !open.says("untried") {
+				found = append(found, end(t, guide, *open))
 			}
 			open = nil
 		case open != nil:
@@ -57,6 +46,27 @@ func blocks(t *testing.T, guide string) []block {
 		}
 	}
 	return found
+}
+
+func begin(line int, fence string) *block {
+	language, rest, _ := strings.Cut(fence, " ")
+	b := &block{line: line, language: language, words: strings.Fields(rest)}
+	if language == "json" && len(b.words) > 0 { // which has no comments
+		b.file = b.words[0]
+	}
+	return b
+}
+
+func end(t *testing.T, guide string, b block) block {
+	t.Helper()
+	first, _, _ := strings.Cut(b.text, "\n")
+	if m := named.FindStringSubmatch(first); m != nil && b.language != "text" {
+		b.file = m[1]
+	}
+	if b.file == "" && b.language != "sh" && b.language != "text" {
+		t.Fatalf("%s:%d: which file is this? Say so in its first line, # BUILD.bazel, or that it is untried", guide, b.line)
+	}
+	return b
 }
 
 // missing returns the first line of what is shown that is not in what was printed, in that order.
