@@ -22,7 +22,7 @@ import (
 // The guides that go on where getting-started ends.
 var guides = []string{
 	"platforms", "layers", "pushing", "stamping", "estargz", "rule-authors", "migration", "inspecting", "registry", "bes", "remote-cache", "bases",
-	"toolchains",
+	"toolchains", "loading", "ci",
 }
 
 func TestGuides(t *testing.T) {
