@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ import (
 // The guides that go on where getting-started ends.
 var guides = []string{
 	"platforms", "layers", "pushing", "stamping", "estargz", "rule-authors", "migration", "inspecting", "registry", "bes", "remote-cache", "bases",
-	"toolchains", "loading", "ci",
+	"toolchains", "loading", "ci", "troubleshooting",
 }
 
 func TestGuides(t *testing.T) {
@@ -45,6 +46,17 @@ func TestGuides(t *testing.T) {
 			r.copyFiles(t, begin, r.dir)
 			r.follow(t, blocks(t, name))
 		})
+	}
+}
+
+func TestNoGuideIsForgotten(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join(bazeltest.Root(t), "docs", "guides", "*.md"))
+	bazeltest.Must(t, err)
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		if name != "getting-started" && !slices.Contains(guides, name) {
+			t.Errorf("%s is not among the guides that are tried", page)
+		}
 	}
 }
 
