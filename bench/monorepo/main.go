@@ -58,9 +58,12 @@ func (b *bench) run(ctx context.Context, images, multi int, strategies []string,
 		return err
 	}
 	defer os.RemoveAll(b.programs)
+	ctx, stop := scene.WithServers(ctx)
+	defer stop()
 	if err := b.target.open(ctx, b.latency); err != nil {
 		return err
 	}
+	defer b.target.close()
 	if b.Monorepo, err = scene.NewMonorepo(root, "monorepo", b.target.address, images, multi); err != nil {
 		return err
 	}

@@ -26,15 +26,20 @@ func (r *registry) open(ctx context.Context, latency time.Duration) (err error) 
 
 // empty puts an empty registry behind the proxy.
 func (r *registry) empty(ctx context.Context) (err error) {
-	if r.stop != nil {
-		r.stop()
-		os.RemoveAll(r.dir)
-	}
+	r.close()
 	if r.dir, err = os.MkdirTemp("", "bench-registry-"); err != nil {
 		return err
 	}
 	r.proxy.Registry, r.stop, err = remotetest.Start(ctx, remotetest.KindDistribution, r.dir)
 	return err
+}
+
+// close stops the registry that is behind the proxy, if there is one.
+func (r *registry) close() {
+	if r.stop != nil {
+		r.stop()
+		os.RemoveAll(r.dir)
+	}
 }
 
 func (r *registry) counted() (requests int, sent int64) {

@@ -29,13 +29,13 @@ type place struct {
 
 // push pushes all images with a strategy: new, in a second round after a change, and in a third as a machine does that has built nothing yet.
 func (s setting) push(ctx context.Context, strategy string, rounds int) (all []cost, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	p := &place{}
 	if p.dir, err = os.MkdirTemp("", "bench-strategies-"); err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(p.dir)
+	ctx, stop := scene.WithServers(ctx)
+	defer stop()
 	address, err := s.open(ctx, p)
 	if err != nil {
 		return nil, err
