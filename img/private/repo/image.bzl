@@ -26,16 +26,21 @@ def read_image(origin, digest):
     found = []
     level = [{"digest": digest}]
     is_index = None
+    seen = {}  # indexes, each of which is gone through once: eight levels that name the next a thousand times must not cost 1000⁸
     for _ in range(_DEPTH):  # a level at a time, so that what is missing of it is fetched together
         fetch_manifests(origin, [d["digest"] for d in level])
         below = []
         for d in level:
+            if d["digest"] in seen:
+                continue
             doc = _document(origin, d["digest"])
             if is_index == None:
                 is_index = "manifests" in doc
             if "manifests" in doc:
-                below += [c for c in doc["manifests"] or [] if not _is_attestation(c)]
+                seen[d["digest"]] = True
+                below += [c for c in _children(origin, d["digest"], doc) if not _is_attestation(c)]
             elif _is_image(doc):
+                _check_descriptor(origin, d["digest"], "config", doc["config"], ["digest"])
                 found.append((d, doc))
             elif d["digest"] == digest:
                 _fail_artifact(origin, d["digest"], doc)
@@ -53,13 +58,58 @@ def read_image(origin, digest):
         manifests = [_manifest(origin, d, doc) for d, doc in found],
     )
 
+# The fields that are read → their types.
+_DESCRIPTOR = {"mediaType": "string", "digest": "string", "size": "int", "annotations": "dict", "platform": "dict", "urls": "list"}
+_PLATFORM = {"os": "string", "architecture": "string", "variant": "string", "os.version": "string", "os.features": "list"}
+_DOCUMENT = {"mediaType": "string", "artifactType": "string", "config": "dict", "layers": "list", "manifests": "list"}
+
+_TYPES = {"dict": "an object", "int": "a number without a fraction", "list": "a list", "string": "a string"}
+
+def _check(origin, digest, path, value, fields, required = []):
+    """Fails unless a part of what a registry sent is an object whose fields have the right types. A field that is null is not there.
+
+    Args:
+      origin: where from.
+      digest: (str) of the blob that it is in.
+      path: (str) where in it, such as "layers[0]"; "" for all of it.
+      value: what is there.
+      fields: (dict) field → type.
+      required: (list of str) fields that must be there.
+    """
+    where = "{}: {} in {}: ".format(origin.name, digest, origin.repository)
+    if type(value) != "dict":
+        fail("{}{}is {}: want an object".format(where, path + ": " if path else "", _shown(value)))
+    for field, wanted in fields.items():
+        found = value.get(field)
+        if type(found) != wanted and (found != None or field in required):
+            fail("{}{}{}: is {}: want {}".format(where, path + "." if path else "", field, "missing" if found == None else _shown(found), _TYPES[wanted]))
+
+def _shown(value):
+    text = json.encode(value)
+    return text if len(text) <= 100 else text[:100] + "…"
+
+def _check_descriptor(origin, digest, path, descriptor, required):
+    _check(origin, digest, path, descriptor, _DESCRIPTOR, required)
+    check_digest(origin.name, "%s: %s.digest" % (digest, path), descriptor["digest"])
+    if (descriptor.get("size") or 0) < 0:
+        fail("{}: {} in {}: {}.size: is {}: want a number of bytes".format(origin.name, digest, origin.repository, path, descriptor["size"]))
+    if descriptor.get("platform") != None:
+        _check(origin, digest, path + ".platform", descriptor["platform"], _PLATFORM)
+
 def _document(origin, digest):
     doc = json.decode(origin.ctx.read(blob_path(digest)), default = None)
     if type(doc) != "dict":
         fail("{}: {} in {} is no manifest: it is no JSON object. pull_blob_file() fetches other blobs.".format(origin.name, digest, origin.repository))
     if doc.get("schemaVersion") == 1:
         fail("{}: {} in {} is a manifest of Docker's schema 1, which has no digests of layers as they are: push the image again with a tool of this decade".format(origin.name, digest, origin.repository))
+    _check(origin, digest, "", doc, _DOCUMENT)
     return doc
+
+def _children(origin, digest, index):
+    children = index["manifests"] or []
+    for i, child in enumerate(children):
+        _check_descriptor(origin, digest, "manifests[%d]" % i, child, ["digest"])
+    return children
 
 def _is_attestation(descriptor):
     """What builders put beside the images of an index."""
@@ -79,24 +129,29 @@ def _fail_artifact(origin, digest, doc):
 
 def _manifest(origin, descriptor, doc):
     digest = descriptor["digest"]
-    config = json.decode(origin.ctx.read(blob_path(doc["config"]["digest"])))
+    config_digest = doc["config"]["digest"]
+    config = json.decode(origin.ctx.read(blob_path(config_digest)), default = None)
+    _check(origin, config_digest, "", config, _PLATFORM | {"rootfs": "dict"})
+    _check(origin, config_digest, "rootfs", config.get("rootfs") or {}, {"diff_ids": "list"})
     diff_ids = (config.get("rootfs") or {}).get("diff_ids") or []
+    for i, diff_id in enumerate(diff_ids):
+        check_digest(origin.name, "%s: rootfs.diff_ids[%d]" % (config_digest, i), diff_id)
     layers = doc.get("layers") or []
-    for layer in layers:
-        check_digest(origin.name, "layers of " + digest, layer["digest"])
+    for i, layer in enumerate(layers):
+        _check_descriptor(origin, digest, "layers[%d]" % i, layer, ["mediaType", "digest", "size"])
     if len(diff_ids) != len(layers):
         fail("{}: {} in {} has {} layers, and its config {} diff IDs".format(origin.name, digest, origin.repository, len(layers), len(diff_ids)))
-    platform = {k: config[k] for k in ["os", "architecture", "variant", "os.version", "os.features"] if config.get(k)}
+    platform = {k: config[k] for k in _PLATFORM if config.get(k)}
     platform.update({k: v for k, v in (descriptor.get("platform") or {}).items() if v})
     described = {
-        "mediaType": doc.get("mediaType", "application/vnd.oci.image.manifest.v1+json"),
+        "mediaType": doc.get("mediaType") or "application/vnd.oci.image.manifest.v1+json",
         "size": _size(origin.ctx, digest),
     }
-    described.update(descriptor)
+    described.update({k: v for k, v in descriptor.items() if v != None})
     described["platform"] = platform
     return struct(
         digest = digest,
-        config = doc["config"]["digest"],
+        config = config_digest,
         descriptor = described,
         layers = [struct(descriptor = d, diff_id = i) for d, i in zip(layers, diff_ids)],
         os = platform.get("os", "linux"),
@@ -211,8 +266,17 @@ def _platform_targets(image):
     })
 
 def _platform_names(image):
-    names = {format_platform(m): True for m in image.manifests}.keys()
-    return "one of " + ", ".join(names)
+    return "one of " + ", ".join({
+        format_platform(struct(os = _plain(m.os), architecture = _plain(m.architecture), variant = _plain(m.variant))): True
+        for m in image.manifests
+    }.keys())
+
+_PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+def _plain(text):
+    """A part of a platform as a part of a target's name, in which not everything may stand that a registry may send."""
+    plain = "".join([c if c in _PLAIN else "_" for c in text.elems()])
+    return "_" + plain if plain.startswith(".") else plain
 
 def _compatible_with(image):
     """A select() over the systems and architectures of the image. Which variant is taken is the choice of the image that stands on it."""
