@@ -27,16 +27,33 @@ func (o PushOptions) hintBases(pushes []*push) {
 	}
 }
 
-// hintSiblings tells that what is below the roots that are there is there too, for the images that are not.
+// hintSiblings tells that what is below the roots that are there is there too, for the images that are not. For each blob one such place in a
+// registry is enough: each that it can't be mounted from costs a request.
 func (o PushOptions) hintSiblings(ctx context.Context, pushes []*push) {
+	if o.Hint == nil || o.Manifests == nil {
+		return
+	}
 	lacking := map[string]bool{}
 	for _, p := range pushes {
 		lacking[p.ref.Registry] = lacking[p.ref.Registry] || p.result.Err == nil && !p.there
 	}
+	type place struct {
+		registry string
+		digest   oci.Digest
+	}
+	told := map[place]bool{}
 	for _, p := range pushes {
-		if o.Hint != nil && o.Manifests != nil && p.there && lacking[p.ref.Registry] {
-			o.Hint(p.ref, o.below(ctx, p.result.Operation.Root)...)
+		if !p.there || !lacking[p.ref.Registry] {
+			continue
 		}
+		var blobs []oci.Descriptor
+		for _, d := range o.below(ctx, p.result.Operation.Root) {
+			if at := (place{p.ref.Registry, d.Digest}); !told[at] {
+				told[at] = true
+				blobs = append(blobs, d)
+			}
+		}
+		o.Hint(p.ref, blobs...)
 	}
 }
 

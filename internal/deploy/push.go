@@ -54,9 +54,9 @@ type PushOptions struct {
 // roots first, so that what is there already can be mounted where it is not.
 func Push(ctx context.Context, ops []Operation, o PushOptions) []Result {
 	pushes := o.pushes(ops)
-	o.hintBases(pushes)
 	o.together(pushes, func(p *push) error { return p.ask(ctx) })
-	o.hintSiblings(ctx, pushes)
+	o.hintSiblings(ctx, pushes) // before the bases, of which nobody knows which has what
+	o.hintBases(pushes)
 	o.together(pushes, func(p *push) error { return p.send(ctx) })
 	var results []Result
 	for _, p := range pushes {

@@ -242,6 +242,31 @@ func TestWhatIsThereIsHinted(t *testing.T) {
 	}
 }
 
+// TestABlobThatManyHaveIsHintedOnce: a registry that mounts nothing would be asked for it by as many requests.
+func TestABlobThatManyHaveIsHintedOnce(t *testing.T) {
+	var src mem.Store
+	var to registry
+	layer := []byte("shared")
+	var ops []deploy.Operation
+	for i := range 5 {
+		ops = append(ops, op(fmt.Sprint("//:old", i), fmt.Sprint("old", i), blobtest.Image(t, &src, linux, layer, fmt.Append(nil, i))))
+	}
+	o := deploy.PushOptions{Repository: to.open, Source: &src, Manifests: &src, Hint: to.hint}
+	deploy.Push(t.Context(), ops, o)
+	to.hints = nil
+	deploy.Push(t.Context(), append(ops, op("//:new", "new", blobtest.Image(t, &src, linux, layer, []byte("new")))), o)
+
+	var in []string
+	for repository, digests := range to.hints {
+		if slices.Contains(digests, blobtest.Describe(layer).Digest) {
+			in = append(in, repository)
+		}
+	}
+	if d := cmp.Diff([]string{"reg.test/old0"}, in); d != "" {
+		t.Errorf("repositories with the layer that the registry's client was told of (-want +got):\n%s", d)
+	}
+}
+
 // TestADryRunChangesNothing and says what would be moved.
 func TestADryRunChangesNothing(t *testing.T) {
 	var src mem.Store
