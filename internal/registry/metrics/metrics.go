@@ -4,6 +4,7 @@
 package metrics
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
@@ -61,13 +62,19 @@ func (c *Counters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Write(c.text()) // without the lock, or one who does not take it would stop all that count
+}
+
+func (c *Counters) text() []byte {
+	var w bytes.Buffer
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(c.sums)) {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n", name, help[name], name)
+		fmt.Fprintf(&w, "# HELP %s %s\n# TYPE %s counter\n", name, help[name], name)
 		for _, labels := range slices.Sorted(maps.Keys(c.sums[name])) {
-			fmt.Fprintf(w, "%s%s %v\n", name, labels, c.sums[name][labels])
+			fmt.Fprintf(&w, "%s%s %v\n", name, labels, c.sums[name][labels])
 		}
 	}
-	writeRuntime(w)
+	writeRuntime(&w)
+	return w.Bytes()
 }
