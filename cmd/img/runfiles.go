@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -8,42 +9,50 @@ import (
 	"strings"
 )
 
-// runfiles finds the files that Bazel put beside a run target, by the ways it may have put them there: a directory
-// beside the program, one that the program is in, one named in the environment, or a manifest of paths.
+// runfiles finds the files that Bazel put beside a run target: in a directory or, where it makes no symlinks, as on Windows unless it is told to,
+// where a manifest says.
 type runfiles struct {
 	dir   string
 	paths map[string]string
 }
 
 func findRunfiles(program string, getenv func(string) string) (runfiles, error) {
-	if dir := program + ".runfiles"; isDir(dir) {
-		return runfiles{dir: dir}, nil
+	r := runfiles{dir: runfilesDir(program, getenv)}
+	for _, path := range []string{getenv("RUNFILES_MANIFEST_FILE"), program + ".runfiles_manifest"} {
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		if r.paths, err = parseRunfilesManifest(f); err != nil {
+			err = fmt.Errorf("runfiles manifest %s: %w", path, err)
+		}
+		return r, err
+	}
+	return r, nil
+}
+
+// runfilesDir is a directory beside the program, one that the program is in, or one named in the environment.
+func runfilesDir(program string, getenv func(string) string) string {
+	beside := program + ".runfiles"
+	if isDir(beside) {
+		return beside
 	}
 	if i := strings.LastIndex(filepath.ToSlash(program), ".runfiles/"); i >= 0 {
-		return runfiles{dir: program[:i+len(".runfiles")]}, nil
+		return program[:i+len(".runfiles")]
 	}
-	if dir := getenv("RUNFILES_DIR"); isDir(dir) {
-		return runfiles{dir: dir}, nil
-	}
-	for _, path := range []string{getenv("RUNFILES_MANIFEST_FILE"), program + ".runfiles_manifest"} {
-		if f, err := os.Open(path); err == nil {
-			defer f.Close()
-			paths, err := parseRunfilesManifest(f)
-			if err != nil {
-				err = fmt.Errorf("runfiles manifest %s: %w", path, err)
-			}
-			return runfiles{paths: paths}, err
-		}
-	}
-	return runfiles{dir: program + ".runfiles"}, nil
+	return cmp.Or(getenv("RUNFILES_DIR"), beside)
 }
 
 // Path is where the file with a path relative to the runfiles directory is.
 func (r runfiles) Path(name string) string {
+	inDir := filepath.Join(r.dir, filepath.FromSlash(name))
 	if path, ok := r.paths[name]; ok {
-		return path
+		if _, err := os.Stat(inDir); err != nil {
+			return path
+		}
 	}
-	return filepath.Join(r.dir, filepath.FromSlash(name))
+	return inDir
 }
 
 // parseRunfilesManifest reads lines of "name path". A line that begins with a space has both escaped: \s is a space, \n a
@@ -64,9 +73,6 @@ func parseRunfilesManifest(r io.Reader) (map[string]string, error) {
 }
 
 func isDir(path string) bool {
-	if path == "" {
-		return false
-	}
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
