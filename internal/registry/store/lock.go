@@ -16,13 +16,24 @@ type lock struct{ mu sync.RWMutex }
 // toAdd takes the lock shared. Call the function that it returns when done.
 func (s *Store) toAdd() (func(), error) {
 	s.lock.mu.RLock()
-	return lockedFile(filepath.Join(s.root, "lock"), false, s.lock.mu.RUnlock)
+	return s.locked(false, s.lock.mu.RUnlock)
 }
 
 // toDelete takes the lock alone. Call the function that it returns when done.
 func (s *Store) toDelete() (func(), error) {
 	s.lock.mu.Lock()
-	return lockedFile(filepath.Join(s.root, "lock"), true, s.lock.mu.Unlock)
+	return s.locked(true, s.lock.mu.Unlock)
+}
+
+// locked takes the lock's file in turn: who waits to have it alone keeps others from coming, or of many that add there would always be one.
+func (s *Store) locked(exclusive bool, unlock func()) (func(), error) {
+	pass, err := lockedFile(filepath.Join(s.root, "turn"), exclusive, func() {})
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	defer pass()
+	return lockedFile(filepath.Join(s.root, "lock"), exclusive, unlock)
 }
 
 // toLearn takes what is known of a blob, and of some others, alone. Call the function that it returns when done. It comes after the lock.
