@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
@@ -14,42 +16,55 @@ import (
 // report tells machines on stdout, people on stderr and whoever asked in a file how it went. It returns an error unless all went
 // well.
 func (d *deployment) report(ctx context.Context, results []deploy.Result) error {
-	var failed []deploy.Result
-	for _, r := range results {
-		for _, name := range r.Names {
-			fmt.Fprintln(d.Stdout, name)
-		}
-		if r.Err != nil {
-			failed = append(failed, r)
-		}
-	}
-	if d.resultFile != "" {
-		if err := writeResults(d.resultFile, d.dryRun, results, d.moved.Tallys()); err != nil {
-			return err
-		}
-	}
-	if !d.quiet && len(failed) < len(results) {
+	untold := d.tell(results)
+	if !d.quiet && slices.ContainsFunc(results, func(r deploy.Result) bool { return r.Err == nil }) {
 		fmt.Fprintln(d.Stderr, "img:", summary(d.dryRun, results, d.moved.Tallys()))
 	}
-	switch {
-	case len(failed) == 0:
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted: %s", undone(failed, len(results)))
-	case len(results) == 1:
-		return failed[0].Err
-	}
-	complain(d.Stderr, errorsOf(failed))
-	return fmt.Errorf("failed: %s", undone(failed, len(results)))
+	return errors.Join(d.failure(ctx, results), untold)
 }
 
-// errorsOf joins the errors, so that a hint that several have is given once.
-func errorsOf(failed []deploy.Result) error {
-	var all []error
-	for _, r := range failed {
-		all = append(all, r.Err)
+// tell tells machines.
+func (d *deployment) tell(results []deploy.Result) error {
+	var names strings.Builder
+	for _, r := range results {
+		for _, name := range r.Names {
+			fmt.Fprintln(&names, name)
+		}
 	}
-	return errors.Join(all...)
+	_, err := io.WriteString(d.Stdout, names.String())
+	if d.resultFile != "" {
+		err = errors.Join(err, writeResults(d.resultFile, d.dryRun, results, d.moved.Tallys()))
+	}
+	return err
+}
+
+// failure is the last line about what failed; what is wrong with each of several is said before. Of what ended with ctx, it goes without saying.
+func (d *deployment) failure(ctx context.Context, results []deploy.Result) error {
+	var failed []deploy.Result
+	var errs []error
+	for _, r := range results {
+		if r.Err == nil {
+			continue
+		}
+		failed = append(failed, r)
+		if ctx.Err() == nil || !errors.Is(r.Err, context.Canceled) {
+			errs = append(errs, r.Err)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	if len(results) == 1 && ctx.Err() == nil {
+		return errs[0]
+	}
+	if len(errs) > 0 {
+		complain(d.Stderr, errors.Join(errs...)) // together, so that a hint that several have is given once
+	}
+	how := "failed"
+	if ctx.Err() != nil {
+		how = "interrupted"
+	}
+	return fmt.Errorf("%s: %s", how, undone(failed, len(results)))
 }
 
 // mostNames is how many operations the last line names; all are in the lines before it.
