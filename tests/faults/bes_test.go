@@ -57,6 +57,21 @@ func serveBES(t *testing.T, state string, p bes.Pusher) (address string) {
 	return l.Addr().String()
 }
 
+func dial(t *testing.T, address string) buildpb.PublishBuildEventClient {
+	t.Helper()
+	return buildpb.NewPublishBuildEventClient(connect(t, address))
+}
+
+// connect returns a connection that is made again as soon as it can be.
+func connect(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Minute, Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond}}))
+	bazeltest.Must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // build sends the events of a build, each of whose targets has a plan, as Bazel does: what was not acknowledged is sent again.
 type build struct {
 	invocation   string
@@ -64,7 +79,14 @@ type build struct {
 	acknowledged int64
 }
 
+// newBuild has plans that the cache does not have, which nothing here is asked for.
 func newBuild(t *testing.T, invocation string, targets int) *build {
+	t.Helper()
+	return newBuildOf(t, invocation, targets, func(i int) string { return fmt.Sprintf("bytestream://cache.test/blobs/%d/1", i) })
+}
+
+// newBuildOf has the plans that are at the URIs.
+func newBuildOf(t *testing.T, invocation string, targets int, uri func(int) string) *build {
 	t.Helper()
 	b := &build{invocation: invocation}
 	add := func(e *buildpb.BuildEvent) {
@@ -79,7 +101,7 @@ func newBuild(t *testing.T, invocation string, targets int) *build {
 	}
 	for i := range targets {
 		set := &bep.BuildEventId_NamedSetOfFilesId{Id: fmt.Sprint(i)}
-		plan := &bep.File{Name: "app.plan.json", File: &bep.File_Uri{Uri: fmt.Sprintf("bytestream://cache.test/blobs/%d/1", i)}}
+		plan := &bep.File{Name: "app.plan.json", File: &bep.File_Uri{Uri: uri(i)}}
 		addBazel(&bep.BuildEvent{
 			Id:      &bep.BuildEventId{Id: &bep.BuildEventId_NamedSet{NamedSet: set}},
 			Payload: &bep.BuildEvent_NamedSetOfFiles{NamedSetOfFiles: &bep.NamedSetOfFiles{Files: []*bep.File{plan}}},
@@ -132,13 +154,10 @@ func TestBuildEventsAreCut(t *testing.T) {
 	proxy := bazeltest.StartProxy(t, serveBES(t, t.TempDir(), p))
 	run := func(name string) {
 		t.Helper()
-		conn, err := grpc.NewClient(proxy.Address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Minute, Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond}}))
-		bazeltest.Must(t, err)
-		defer conn.Close()
+		client, err := dial(t, proxy.Address), error(nil)
 		b := newBuild(t, name, targets)
 		for range 20 {
-			if err = b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn)); err == nil {
+			if err = b.send(t.Context(), client); err == nil {
 				break
 			}
 			time.Sleep(10 * time.Millisecond)

@@ -13,10 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	buildpb "google.golang.org/genproto/googleapis/devtools/build/v1"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/bazel-contrib/rules_img/internal/bes"
@@ -231,7 +228,7 @@ func TestAFullDiskOfARegistry(t *testing.T) {
 		t.Run(fmt.Sprint(room), func(t *testing.T) {
 			folder, work := filepath.Join(d.path(), fmt.Sprint(room)), t.TempDir()
 			defer os.RemoveAll(folder)
-			host, log, stop := startRegistry(t, d.run(t, registryOn(folder), room))
+			host, log, stop := startServer(t, d.run(t, registryOn(folder), room))
 			push, root := planned(t, work, host, 3<<20)
 			c := push()
 			if c.Run() == nil || !strings.Contains(said(c), "there is no room left where the registry keeps its files (507 ") {
@@ -252,7 +249,7 @@ func TestAFullDiskOfARegistry(t *testing.T) {
 				}
 			}
 
-			host, _, stop = startRegistry(t, d.run(t, registryOn(folder), 64<<20))
+			host, _, stop = startServer(t, d.run(t, registryOn(folder), 64<<20))
 			defer stop()
 			push, _ = planned(t, work, host, 3<<20)
 			mustRun(t, push())
@@ -267,7 +264,7 @@ func TestAFullDiskOfARegistry(t *testing.T) {
 func usedBy(t *testing.T, d disk) int64 {
 	t.Helper()
 	folder := filepath.Join(d.path(), "whole")
-	host, _, stop := startRegistry(t, registryOn(folder))
+	host, _, stop := startServer(t, registryOn(folder))
 	push, _ := planned(t, t.TempDir(), host, 3<<20)
 	mustRun(t, push())
 	stop()
@@ -342,16 +339,14 @@ func TestAFullDiskOfBuildEvents(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(folder, syscall.MNT_DETACH) })
 	p := new(pushed)
-	conn, err := grpc.NewClient(serveBES(t, folder, p), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	bazeltest.Must(t, err)
-	t.Cleanup(func() { conn.Close() })
+	client := dial(t, serveBES(t, folder, p))
 	b := newBuild(t, "build", 40)
-	err = b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn))
+	err := b.send(t.Context(), client)
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no space left on device") || !strings.Contains(err.Error(), folder) {
 		t.Errorf("error is %v: want it to be Bazel's to try again, and to name the file", err)
 	}
 	bazeltest.Must(t, syscall.Mount("", folder, "", syscall.MS_REMOUNT, "size=16m"))
-	bazeltest.Must(t, b.send(t.Context(), buildpb.NewPublishBuildEventClient(conn)))
+	bazeltest.Must(t, b.send(t.Context(), client))
 	if left, _ := filepath.Glob(filepath.Join(folder, "jobs", ".new-*")); len(left) > 0 {
 		t.Errorf("%s are left", left)
 	}

@@ -46,7 +46,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	build := exec.Command("go", "build", "-o", programs+"/", "./cmd/img", "./cmd/registry")
+	build := exec.Command("go", "build", "-o", programs+"/", "./cmd/img", "./cmd/registry", "./cmd/bes")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
@@ -89,20 +89,32 @@ func registryOn(folder string, flags ...string) *exec.Cmd {
 	return c
 }
 
-// startRegistry starts it, and returns its host:port, its log, which is complete when it was stopped, and what stops it.
-func startRegistry(t *testing.T, c *exec.Cmd) (host string, log *bytes.Buffer, stop func()) {
+// startServer starts a registry or a build event service, and returns its host:port, its log, which is complete when it was stopped, and what
+// kills it.
+func startServer(t *testing.T, c *exec.Cmd) (host string, log *bytes.Buffer, stop func()) {
+	t.Helper()
+	hosts, log, stop := startServers(t, c, 1)
+	return hosts[0], log, stop
+}
+
+// startServers starts one that prints so many addresses.
+func startServers(t *testing.T, c *exec.Cmd, n int) (hosts []string, log *bytes.Buffer, stop func()) {
 	t.Helper()
 	out, err := c.StdoutPipe()
 	bazeltest.Must(t, err)
 	bazeltest.Must(t, c.Start())
 	stop = sync.OnceFunc(func() { c.Process.Kill(); c.Wait() })
 	t.Cleanup(stop)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		stop()
-		t.Fatalf("the registry printed no address: %v\n%s", err, said(c))
+	for lines := bufio.NewReader(out); len(hosts) < n; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			stop()
+			t.Fatalf("%s printed no address: %v\n%s", c.Args, err, said(c))
+		}
+		words := strings.Fields(line)
+		hosts = append(hosts, words[len(words)-1])
 	}
-	return strings.TrimSpace(line), c.Stderr.(*bytes.Buffer), stop
+	return hosts, c.Stderr.(*bytes.Buffer), stop
 }
 
 // planned puts an image of random layers into work, and the plan that pushes it to app:latest.
@@ -116,12 +128,7 @@ func planned(t testing.TB, work, registry string, sizes ...int) (push func() *ex
 	plan := deploy.Plan{Version: deploy.Version, Name: "//:app", Operations: []deploy.Operation{{
 		Kind: deploy.KindPush, Name: "//:app", Root: root, Registry: registry, Repository: "app", Tags: []string{"latest"}, Strategy: "eager",
 	}}}
-	for _, f := range blobs(t, work) {
-		info, err := os.Stat(f)
-		bazeltest.Must(t, err)
-		d := oci.Descriptor{Digest: digestOf(f), Size: info.Size()}
-		plan.Blobs = append(plan.Blobs, deploy.Blob{Descriptor: d, File: "blobs/sha256/" + filepath.Base(f)})
-	}
+	plan.Blobs = blobFiles(t, work)
 	b, err := plan.Encode()
 	bazeltest.Must(t, err)
 	bazeltest.Must(t, os.WriteFile(filepath.Join(work, "plan.json"), b, 0o644))
@@ -130,6 +137,17 @@ func planned(t testing.TB, work, registry string, sizes ...int) (push func() *ex
 		c.Env = append(c.Env, "RUNFILES_DIR="+work)
 		return c
 	}, root
+}
+
+// blobFiles are the blobs of a layout as a plan has them, whose runfiles are the layout.
+func blobFiles(t testing.TB, work string) (all []deploy.Blob) {
+	t.Helper()
+	for _, f := range blobs(t, work) {
+		info, err := os.Stat(f)
+		bazeltest.Must(t, err)
+		all = append(all, deploy.Blob{Descriptor: oci.Descriptor{Digest: digestOf(f), Size: info.Size()}, File: "blobs/sha256/" + filepath.Base(f)})
+	}
+	return all
 }
 
 func digestOf(path string) oci.Digest { return oci.Digest("sha256:" + filepath.Base(path)) }

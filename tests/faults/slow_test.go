@@ -11,7 +11,7 @@ import (
 
 // TestClientsThatSendTheirHeadersSlowly are cut, however often they send a byte. Bodies are in internal/registry.
 func TestClientsThatSendTheirHeadersSlowly(t *testing.T) {
-	host, log, stop := startRegistry(t, registryOn(t.TempDir(), "--stall-timeout", "300ms"))
+	host, log, stop := startServer(t, registryOn(t.TempDir(), "--stall-timeout", "300ms"))
 	for _, beginning := range []string{"", "GET /v2/ HTTP/1.1\r\nHost: x\r\nX: "} {
 		c, err := net.Dial("tcp", host)
 		bazeltest.Must(t, err)
@@ -36,7 +36,7 @@ func TestClientsThatSendTheirHeadersSlowly(t *testing.T) {
 
 // TestManyClientsThatDoNothing leave a registry to those who do.
 func TestManyClientsThatDoNothing(t *testing.T) {
-	host, _, _ := startRegistry(t, registryOn(t.TempDir()))
+	host, _, _ := startServer(t, registryOn(t.TempDir()))
 	for range 500 {
 		c, err := net.Dial("tcp", host)
 		bazeltest.Must(t, err)
