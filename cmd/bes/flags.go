@@ -28,7 +28,7 @@ type options struct {
 	maxMessage       int
 	streamAge        time.Duration
 	uploadWait       time.Duration
-	grace            time.Duration
+	stall, grace     time.Duration
 	metrics          front.Metrics
 	quiet            bool
 }
@@ -61,6 +61,7 @@ func parseFlags(p process) (options, error) {
 	flags.IntVar(&o.maxMessage, "max-message-size", 32<<20, "largest event, in `bytes`")
 	flags.DurationVar(&o.streamAge, "stream-age", 24*time.Hour, "`time` after which a build that broke off is forgotten")
 	flags.DurationVar(&o.uploadWait, "upload-wait", time.Minute, "`time` for which a build may take to upload what its events name already, as Bazel does with --remote_cache_async")
+	flags.DurationVar(&o.stall, "stall-timeout", time.Minute, "`time` after which a connection that says nothing is asked whether it lives, and given up soon after; one without a build is closed after ten times as long")
 	flags.DurationVar(&o.grace, "grace", 10*time.Second, "`time` for which builds, and then pushes, may go on after a signal to stop")
 	o.metrics.Add(flags)
 	flags.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only, and not every push")
@@ -82,8 +83,8 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("--commit-mode=%s: want %s or %s", o.commitMode, background, perStream)
 	case o.allowFiles != "" && !filepath.IsAbs(o.allowFiles):
 		return fmt.Errorf("--allow-files=%s: want an absolute path", o.allowFiles)
-	case o.jobs < 1 || o.keep < 0 || o.keepFor < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.uploadWait < 0 || o.grace < 0:
-		return errors.New("--jobs, --keep, --keep-for, --max-message-size, --stream-age, --upload-wait and --grace: want no negative numbers, one job at least, a mebibyte for an event, and an age")
+	case o.jobs < 1 || o.keep < 0 || o.keepFor < 0 || o.maxMessage < 1<<20 || o.streamAge <= 0 || o.uploadWait < 0 || o.stall < time.Second || o.grace < 0:
+		return errors.New("--jobs, --keep, --keep-for, --max-message-size, --stream-age, --upload-wait, --stall-timeout and --grace: want no negative numbers, one job at least, a mebibyte for an event, an age, and a second to stand still")
 	}
 	return cmp.Or(o.metrics.Check(), o.Check())
 }

@@ -45,6 +45,7 @@ func TestWrongFlagsAreErrors(t *testing.T) {
 		good + "--commit-mode sometimes":            "want background or per-stream",
 		good + "--allow-files relative":             "want an absolute path",
 		good + "--allow-registry http://reg.test":   "want HOST",
+		good + "--stall-timeout 10ms":               "a second to stand still",
 		good + "--jobs 0":                           "one job at least",
 		good + "--address 0.0.0.0":                  "anybody could then push with the credentials of this server",
 		good + "--address 0.0.0.0 --htpasswd x":     "is reachable from outside",

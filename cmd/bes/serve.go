@@ -107,9 +107,9 @@ func (o options) server(service *bes.Server) (*grpc.Server, error) {
 		grpc.MaxConcurrentStreams(1000),
 		grpc.InTapHandle(admit(gate)),
 		grpc.MaxHeaderListSize(64 << 10),
-		grpc.ConnectionTimeout(10 * time.Second), // for TLS and HTTP/2 to be agreed on
+		grpc.ConnectionTimeout(min(o.stall, 10*time.Second)), // for TLS and HTTP/2 to be agreed on
 		// A build may be silent for long, and a load balancer between drops what is.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: o.stall, Timeout: min(o.stall, 20*time.Second), MaxConnectionIdle: 10 * o.stall}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}
 	if secure != nil {

@@ -89,7 +89,7 @@ func (s *servers) open(ctx context.Context, p process) (err error) {
 }
 
 func (s *servers) commitOptions(gate *auth.Gate, secure *tls.Config) commit.Options {
-	o := commit.Options{Store: s.store, TLS: secure, Log: s.log, Count: func(present, missing int) {
+	o := commit.Options{Store: s.store, TLS: secure, Stall: s.stall, Log: s.log, Count: func(present, missing int) {
 		s.counters.Add("registry_commit_blobs_total", float64(present), "found", "true")
 		s.counters.Add("registry_commit_blobs_total", float64(missing), "found", "false")
 	}}

@@ -1,4 +1,4 @@
-// Package memory measures how much memory a program takes. The entry point is [Peak].
+// Package memory measures how much memory a program takes. The entry points are [Peak] and, for one that goes on, [PeakOf].
 package memory
 
 import (
@@ -21,13 +21,13 @@ func Peak(c *exec.Cmd) (peak int64, err error) {
 		case err := <-done:
 			return peak, err
 		case <-tick:
-			peak = max(peak, residentPeak(c.Process.Pid))
+			peak = max(peak, PeakOf(c.Process.Pid))
 		}
 	}
 }
 
-// residentPeak is the most memory that a running process had.
-func residentPeak(pid int) int64 {
+// PeakOf is the most memory that a running process had.
+func PeakOf(pid int) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0

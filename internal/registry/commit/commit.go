@@ -4,6 +4,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -36,6 +37,9 @@ type Options struct {
 	Gate registry.Gate
 	// TLS is nil where there is none.
 	TLS *tls.Config
+	// Stall is after how long a connection that says nothing is asked whether it lives, and given up soon after; one without a request is closed
+	// after ten times as long. 0 is a minute.
+	Stall time.Duration
 	// Log gets a line for each request; nil is no log.
 	Log *slog.Logger
 	// Count, if not nil, is told how many blobs were missing, and how many not.
@@ -47,13 +51,14 @@ func New(o Options) *grpc.Server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Stall = cmp.Or(o.Stall, time.Minute)
 	options := []grpc.ServerOption{
 		grpc.InTapHandle(o.admit),
 		grpc.MaxConcurrentStreams(100),
 		grpc.MaxHeaderListSize(64 << 10),
-		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.ConnectionTimeout(min(o.Stall, 10*time.Second)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 20 * time.Second}), // img pings each half minute while it waits
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: o.Stall, Timeout: min(o.Stall, 20*time.Second), MaxConnectionIdle: 10 * o.Stall}),
 	}
 	if o.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(o.TLS)))
