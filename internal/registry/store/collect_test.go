@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
+	"github.com/bazel-contrib/rules_img/internal/blob/dir"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
 )
@@ -190,5 +192,29 @@ func TestClocksJump(t *testing.T) {
 	}
 	if err := going.Finish(t.Context(), oci.DigestOf([]byte("goes on"))); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestProcessesCollectAtOnce(t *testing.T) {
+	root, to := t.TempDir(), bucket{dir.Store{Root: t.TempDir()}}
+	limits, place := store.Limits{Grace: time.Hour}, store.Named{Name: "bucket", Place: to}
+	stores := []*store.Store{openWith(t, root, limits, place), openWith(t, root, limits, place), openWith(t, root, limits, place)}
+	const blobs = 40
+	for i := range blobs {
+		putBlob(t, repository(t, stores[0], fmt.Sprint("r", i%10)), fmt.Sprint("nobody names ", i))
+	}
+	var all errgroup.Group
+	removed := make([]blob.Tally, len(stores))
+	for i, s := range stores {
+		all.Go(func() (err error) { removed[i], err = s.Collect(t.Context(), time.Now().Add(2*time.Hour)); return err })
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := removed[0].Plus(removed[1]).Plus(removed[2]).Blobs; n != blobs {
+		t.Errorf("removed %d blobs in all, %v; want %d", n, removed, blobs)
+	}
+	if left, _ := filepath.Glob(filepath.Join(root, "repositories", "*")); len(left) > 0 {
+		t.Errorf("left are %q", left)
 	}
 }

@@ -45,7 +45,7 @@ func (r Repository) unlinkUnused(ctx context.Context, now time.Time) error {
 	}
 	defer unlock()
 	unused, err := r.unusedLinks(ctx, now)
-	if err != nil {
+	if err != nil || len(unused) == 0 { // another process was faster, and the folder may be gone
 		return err
 	}
 	for _, digest := range unused {
@@ -125,6 +125,9 @@ func (s *Store) forgetOne(ctx context.Context, digest oci.Digest, now time.Time)
 	}
 	defer unlock()
 	info, err := os.Stat(s.knownFile(digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return deleted, nil // another process was faster
+	}
 	if err != nil {
 		return deleted, err
 	}
