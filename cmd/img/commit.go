@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -18,6 +19,9 @@ import (
 )
 
 const blobCacheVariable = "IMG_BLOB_CACHE_ENDPOINT"
+
+// committedWithin is how long a registry may take to look for blobs in its stores before it is asked again.
+const committedWithin = 5 * time.Minute
 
 // openCommitter returns nil when the environment names no service, and a function to close it.
 func openCommitter(p process, plan deploy.Plan, retry blob.Retry) (commit deploy.Commit, closing func() error, err error) {
@@ -37,7 +41,7 @@ func openCommitter(p process, plan deploy.Plan, retry blob.Retry) (commit deploy
 	if err != nil {
 		return nil, nil, fmt.Errorf("$%s: %w", blobCacheVariable, err)
 	}
-	c := committer{endpoint, conn, retry, map[oci.Digest]deploy.Blob{}, baseOrigins(plan)}
+	c := committer{endpoint, conn, retry, committedWithin, map[oci.Digest]deploy.Blob{}, baseOrigins(plan)}
 	for _, b := range plan.Blobs {
 		c.blobs[b.Digest] = b
 	}
@@ -68,6 +72,7 @@ type committer struct {
 	endpoint string
 	conn     *grpc.ClientConn
 	retry    blob.Retry
+	within   time.Duration
 	blobs    map[oci.Digest]deploy.Blob
 	origins  []*blobcache.Origin
 }
@@ -97,7 +102,9 @@ func (c committer) ask(ctx context.Context, to oci.Reference, ds []oci.Descripto
 	}
 	var out *blobcache.CommitResponse
 	err := c.retry.Do(ctx, func() (err error) {
-		out, err = blobcache.Commit(ctx, c.conn, in)
+		asking, stop := context.WithTimeout(ctx, c.within)
+		defer stop()
+		out, err = blobcache.Commit(asking, c.conn, in)
 		return cas.Trouble(c.endpoint, "commit to "+to.Repository, err)
 	})
 	if err != nil {

@@ -1,17 +1,23 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/bazel-contrib/rules_img/cmd/internal/wiring"
 	"github.com/bazel-contrib/rules_img/internal/blob"
+	"github.com/bazel-contrib/rules_img/internal/blob/cas"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/internal/registry/commit"
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
+	"github.com/bazel-contrib/rules_img/proto/blobcache"
 )
 
 // onlyAnn lets one user in.
@@ -68,6 +74,36 @@ func TestTheServiceForPushesIsShownCredentials(t *testing.T) {
 		if err := closing(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// silent has a registry that never answers.
+type silent struct{}
+
+func (silent) Commit(ctx context.Context, _ *blobcache.CommitRequest) (*blobcache.CommitResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestARegistryThatIsSilentIsNotWaitedForForever(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	blobcache.Register(server, silent{})
+	go server.Serve(l)
+	t.Cleanup(server.Stop)
+	endpoint := "grpc://" + l.Addr().String()
+	conn, err := cas.Dial(endpoint, cas.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := committer{endpoint: endpoint, conn: conn, retry: blob.Retry{Attempts: 2, Wait: 1}, within: time.Millisecond}
+	_, err = c.commit(t.Context(), oci.Reference{Registry: "reg.test", Repository: "app"}, []oci.Descriptor{oci.Describe("", nil)})
+	if err == nil || !strings.Contains(err.Error(), "commit to app: no answer in time (DeadlineExceeded) (tried 2 times)") {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -108,6 +108,9 @@ func oneLine(s *status.Status) string {
 		}
 		return r
 	}, s.Message())
+	if text == context.DeadlineExceeded.Error() {
+		text = "no answer in time"
+	}
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
