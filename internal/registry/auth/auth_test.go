@@ -168,7 +168,7 @@ func TestTheTokenEndpoint(t *testing.T) {
 }
 
 func TestFilesAreChecked(t *testing.T) {
-	for _, file := range []string{"", "# nobody\n", "ann", "ann:secret", ":$2y$05$abc", "ann:{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs="} {
+	for _, file := range []string{"", "# nobody\n", "ann", "ann:secret", ":$2y$05$abc", "ann:{SHA}fEqNCco3Yq9h5ZUglD3CZJT4lBs=", "ann:$2y$31$" + strings.Repeat("a", 53)} {
 		if _, err := ParseUsers(file); err == nil {
 			t.Errorf("users %q: no error", file)
 		}
@@ -189,6 +189,28 @@ func FuzzBearer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		if who, challenge := g.Admit(withHeader(header)); challenge == "" && !strings.HasSuffix(header, good) {
 			t.Errorf("%q is admitted as %q", header, who)
+		}
+	})
+}
+
+// FuzzFiles checks that of a file of users or tokens only what it names is taken for one.
+func FuzzFiles(f *testing.F) {
+	f.Add("ann:$2y$05$" + strings.Repeat("a", 53) + "\n# nobody\n\nbob:$2a$10$" + strings.Repeat("b", 53))
+	f.Add("ann:$2y$31$" + strings.Repeat("a", 53))
+	f.Add("a-token-that-is-long-enough\r\n#\nanother-one-that-is-long-enough")
+	f.Fuzz(func(t *testing.T, file string) {
+		hashes, cost, err := parseHashes(file)
+		if err == nil && (cost > maxCost || len(hashes) == 0) {
+			t.Errorf("%d users with a cost of %d", len(hashes), cost)
+		}
+		for name := range hashes {
+			if !strings.Contains(file, name+":$") {
+				t.Errorf("%q is no user of the file", name)
+			}
+		}
+		tokens, err := ParseTokens(file)
+		if err == nil && len(tokens.sums) == 0 || tokens.has("") {
+			t.Error("no token is one")
 		}
 	})
 }

@@ -29,25 +29,39 @@ type Users struct {
 // maxKnown bounds what is remembered; a server has fewer users, or forgets now and then.
 const maxKnown = 10_000
 
+// maxCost bounds bcrypt's cost: with this one a login takes seconds, and with its largest, days.
+const maxCost = 16
+
 // ParseUsers reads an htpasswd file made by `htpasswd -B`: a line for each user, NAME:HASH.
 func ParseUsers(file string) (*Users, error) {
-	u := &Users{hashes: map[string][]byte{}, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), known: map[[32]byte]bool{}}
+	hashes, cost, err := parseHashes(file)
+	if err != nil {
+		return nil, err
+	}
+	u := &Users{hashes: hashes, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), known: map[[32]byte]bool{}}
 	rand.Read(u.key[:])
-	cost := bcrypt.MinCost
+	u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	return u, err
+}
+
+// parseHashes returns the hash of each user, and the highest cost.
+func parseHashes(file string) (hashes map[string][]byte, cost int, err error) {
+	hashes, cost = map[string][]byte{}, bcrypt.MinCost
 	for number, line := range numbered(file) {
 		name, hash, ok := strings.Cut(line, ":")
 		c, err := bcrypt.Cost([]byte(hash))
-		if !ok || name == "" || err != nil {
-			return nil, fmt.Errorf("line %d: want NAME:HASH with a bcrypt hash, as `htpasswd -B` writes it", number)
+		switch {
+		case !ok || name == "" || err != nil:
+			return nil, 0, fmt.Errorf("line %d: want NAME:HASH with a bcrypt hash, as `htpasswd -B` writes it", number)
+		case c > maxCost:
+			return nil, 0, fmt.Errorf("line %d: a hash of cost %d takes too long at each login: want at most %d (`htpasswd -B -C 10`)", number, c, maxCost)
 		}
-		u.hashes[name], cost = []byte(hash), max(cost, c)
+		hashes[name], cost = []byte(hash), max(cost, c)
 	}
-	if len(u.hashes) == 0 {
-		return nil, errors.New("names no user")
+	if len(hashes) == 0 {
+		return nil, 0, errors.New("names no user")
 	}
-	var err error
-	u.nobody, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
-	return u, err
+	return hashes, cost, nil
 }
 
 // check reports whether it is this user's password. No users are nobody, and neither is who does not wait for the answer.
