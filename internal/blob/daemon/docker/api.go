@@ -133,5 +133,6 @@ type image struct {
 // inspect asks for an image by name or ID.
 func (c *Client) inspect(ctx context.Context, name string) (image, error) {
 	var im image
-	return im, c.get(ctx, "/images/"+url.PathEscape(name)+"/json", &im)
+	err := c.get(ctx, "/images/"+url.PathEscape(name)+"/json", &im)
+	return im, err
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/bazel-contrib/rules_img/internal/blob/daemon"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -29,8 +30,9 @@ type Client struct {
 	// Podman opens a Podman by its socket, for a daemon that speaks Docker's API and turns out to be one; nil is an error.
 	Podman func(socket string) daemon.Daemon
 
-	host host
-	http *http.Client
+	host  host
+	http  *http.Client
+	known sync.Map // of an image's ID, its layers
 }
 
 // Load implements [daemon.Daemon].

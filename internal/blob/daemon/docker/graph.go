@@ -124,17 +124,31 @@ func (c *Client) chain(ctx context.Context, diffIDs []oci.Digest) (int, error) {
 			if enough {
 				return nil
 			}
-			im, err := c.inspect(ctx, im.ID)
+			layers, err := c.layers(ctx, im.ID)
 			if errors.Is(err, blob.ErrNotFound) {
 				return nil // removed meanwhile
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			longest = max(longest, common(diffIDs, im.RootFS.Layers))
+			longest = max(longest, common(diffIDs, layers))
 			return err
 		})
 	}
-	return longest, asking.Wait()
+	err := asking.Wait()
+	return longest, err
+}
+
+// layers are those of the image id. They never change, so they are asked for once, however many images are loaded.
+func (c *Client) layers(ctx context.Context, id string) ([]oci.Digest, error) {
+	if known, ok := c.known.Load(id); ok {
+		return known.([]oci.Digest), nil
+	}
+	im, err := c.inspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c.known.Store(id, im.RootFS.Layers)
+	return im.RootFS.Layers, nil
 }
 
 func common(a, b []oci.Digest) int {

@@ -44,7 +44,8 @@ func (c command) images(ctx context.Context) ([]image, error) {
 		return nil, nil
 	}
 	var all []image
-	return all, c.json(ctx, &all, args...)
+	err = c.json(ctx, &all, args...)
+	return all, err
 }
 
 func (c command) load(ctx context.Context, archive io.Reader) error {

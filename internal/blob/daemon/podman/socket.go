@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,15 +30,16 @@ func Socket(path string) *Client {
 		},
 		DisableCompression: true,
 	}
-	return &Client{service{path, &http.Client{Transport: transport}}}
+	return &Client{&service{path: path, http: &http.Client{Transport: transport}}}
 }
 
 type service struct {
-	path string
-	http *http.Client
+	path  string
+	http  *http.Client
+	known sync.Map // images, by their IDs
 }
 
-func (s service) about(ctx context.Context) (string, oci.Platform, error) {
+func (s *service) about(ctx context.Context) (string, oci.Platform, error) {
 	var info struct {
 		Host    struct{ Arch, OS string }
 		Version struct{ Version string }
@@ -46,7 +48,8 @@ func (s service) about(ctx context.Context) (string, oci.Platform, error) {
 	return info.Version.Version, oci.NormalizePlatform(oci.Platform{OS: info.Host.OS, Architecture: info.Host.Arch}), err
 }
 
-func (s service) images(ctx context.Context) ([]image, error) {
+// images asks for each image once, however many are loaded: what layers it has never changes.
+func (s *service) images(ctx context.Context) ([]image, error) {
 	var all []image
 	if err := s.get(ctx, "/images/json?all=true", &all); err != nil {
 		return nil, err
@@ -55,9 +58,17 @@ func (s service) images(ctx context.Context) ([]image, error) {
 	asking.SetLimit(8)
 	for i := range all {
 		asking.Go(func() error {
-			err := s.get(ctx, "/images/"+all[i].ID+"/json", &all[i])
+			id := all[i].ID
+			if known, ok := s.known.Load(id); ok {
+				all[i] = known.(image)
+				return nil
+			}
+			err := s.get(ctx, "/images/"+id+"/json", &all[i])
 			if errors.Is(err, blob.ErrNotFound) {
 				return nil // removed meanwhile
+			}
+			if err == nil {
+				s.known.Store(id, all[i])
 			}
 			return err
 		})
@@ -65,20 +76,20 @@ func (s service) images(ctx context.Context) ([]image, error) {
 	return all, asking.Wait()
 }
 
-func (s service) load(ctx context.Context, archive io.Reader) error {
+func (s *service) load(ctx context.Context, archive io.Reader) error {
 	return s.call(ctx, http.MethodPost, "/images/load", archive, nil)
 }
 
-func (s service) tag(ctx context.Context, id string, n daemon.Name) error {
+func (s *service) tag(ctx context.Context, id string, n daemon.Name) error {
 	query := url.Values{"repo": {n.LocalRepository()}, "tag": {n.Tag()}}
 	return s.call(ctx, http.MethodPost, "/images/"+id+"/tag?"+query.Encode(), nil, nil)
 }
 
-func (s service) get(ctx context.Context, path string, v any) error {
+func (s *service) get(ctx context.Context, path string, v any) error {
 	return s.call(ctx, http.MethodGet, path, nil, v)
 }
 
-func (s service) call(ctx context.Context, method, path string, body io.Reader, v any) error {
+func (s *service) call(ctx context.Context, method, path string, body io.Reader, v any) error {
 	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
 	if err != nil {
 		return err
@@ -104,7 +115,7 @@ func (s service) call(ctx context.Context, method, path string, body io.Reader, 
 	return json.NewDecoder(r.Body).Decode(v)
 }
 
-func (s service) refused(path string, r *http.Response) error {
+func (s *service) refused(path string, r *http.Response) error {
 	said, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10))
 	var message struct{ Message string }
 	if json.Unmarshal(said, &message) == nil && message.Message != "" {
