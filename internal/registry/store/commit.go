@@ -26,16 +26,11 @@ func (r Repository) Commit(ctx context.Context, ds ...oci.Descriptor) (missing [
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := r.store.toAdd()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	for _, d := range ds {
 		f, ok := found[d.Digest]
 		if !ok {
 			missing = append(missing, d)
-		} else if err := r.store.learn(f); err != nil {
+		} else if err := r.store.remember(f); err != nil {
 			return nil, err
 		}
 	}
@@ -43,32 +38,33 @@ func (r Repository) Commit(ctx context.Context, ds ...oci.Descriptor) (missing [
 }
 
 // lend links what is in the directory for some repository, and returns the rest.
-func (r Repository) lend(ctx context.Context, ds []oci.Descriptor) ([]oci.Descriptor, error) {
-	unlock, err := r.store.toAdd()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	rest, err := r.store.blobs.Missing(ctx, ds...)
-	if err != nil {
-		return nil, err
-	}
-	lacks := digests(rest)
+func (r Repository) lend(ctx context.Context, ds []oci.Descriptor) (rest []oci.Descriptor, err error) {
 	for _, d := range ds {
-		if lacks[d.Digest] {
-			continue
-		}
-		linked, err := r.linkedSomewhere(d.Digest)
+		lent, err := r.lendOne(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		if !linked {
+		if !lent {
 			rest = append(rest, d)
-		} else if err := r.link(d.Digest); err != nil {
-			return nil, err
 		}
 	}
 	return rest, nil
+}
+
+func (r Repository) lendOne(ctx context.Context, d oci.Descriptor) (bool, error) {
+	unlock, err := r.store.toAdd()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	absent, err := r.store.blobs.Missing(ctx, d)
+	if err != nil || len(absent) > 0 {
+		return false, err
+	}
+	if linked, err := r.linkedSomewhere(d.Digest); err != nil || !linked {
+		return false, err
+	}
+	return true, r.link(d.Digest)
 }
 
 func digests(ds []oci.Descriptor) map[oci.Digest]bool {

@@ -57,18 +57,19 @@ func (s *Store) recall(digest oci.Digest) (d oci.Descriptor, err error) {
 	return oci.Descriptor{Digest: digest, Size: info.Size()}, nil
 }
 
-// learn remembers blobs that are in some place, with what was known of them before. The caller holds the lock.
-func (s *Store) learn(ds ...oci.Descriptor) error {
-	for _, d := range ds {
-		if err := s.learnOne(d); err != nil {
-			return err
-		}
+// remember is [Store.learn] for who does not hold the lock. It is not held for many blobs at once, since each waits for the disk.
+func (s *Store) remember(d oci.Descriptor) error {
+	unlock, err := s.toAdd()
+	if err != nil {
+		return err
 	}
-	return nil
+	defer unlock()
+	return s.learn(d)
 }
 
-// learnOne reads, joins and writes. Of one blob that is done once at a time, or what another request has learned would be lost.
-func (s *Store) learnOne(d oci.Descriptor) error {
+// learn remembers a blob that is in some place, with what was known of it before: it reads, joins and writes, which is done once at a time, or
+// what another request has learned would be lost. The caller holds the lock.
+func (s *Store) learn(d oci.Descriptor) error {
 	unlock, err := s.toLearn(d.Digest)
 	if err != nil {
 		return err

@@ -78,10 +78,14 @@ func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
 		return errors.Join(ErrNoUploads, u.Cancel())
 	}
 	_, here := s.uploadsTo.(dir.Store)
-	if !here {
-		if err := u.send(ctx, d); err != nil {
-			return err
-		}
+	var err error
+	if here {
+		err = u.settle(d)
+	} else {
+		err = u.send(ctx, d)
+	}
+	if err != nil {
+		return err
 	}
 	unlock, err := s.toAdd()
 	if err != nil {
@@ -104,6 +108,17 @@ func (u *Upload) finish(ctx context.Context, d oci.Descriptor) error {
 	return nil
 }
 
+// settle waits for the disk before the lock is taken, for which others wait.
+func (u *Upload) settle(d oci.Descriptor) error {
+	if _, there := u.repository.store.blobs.Path(d); there {
+		return nil
+	}
+	if err := u.file.Sync(); err != nil {
+		return errors.Join(err, u.Cancel())
+	}
+	return nil
+}
+
 // send puts the blob where uploads go. It is known before it is there, so that it can be collected if this is all that ever happens. When it
 // can't be put the upload stays, and can be finished again.
 func (u *Upload) send(ctx context.Context, d oci.Descriptor) error {
@@ -115,17 +130,11 @@ func (u *Upload) send(ctx context.Context, d oci.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := s.toAdd()
-	if err != nil {
-		return err
-	}
 	known := d
 	if len(missing) > 0 {
 		known.Annotations = map[string]string{uploaded: "true"}
 	}
-	err = s.learn(known)
-	unlock()
-	if err != nil {
+	if err := s.remember(known); err != nil {
 		return err
 	}
 	return s.uploadsTo.Put(ctx, d, blob.SourceFunc(func(context.Context, oci.Descriptor) (io.ReadCloser, error) {
