@@ -23,25 +23,35 @@ func makeDir(dir string) error {
 	if err := mkdir(dir); err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(dir, temporary+"*"))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporary) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
 	}
 	return err
 }
 
-// ReadJobs reads the jobs in a directory, in the order in which they were accepted, and the errors for those that can't be read. Another
-// process may be writing there.
+// ReadJobs reads the jobs in a directory, in the order in which they were accepted, and the errors for files that are none. What can't be read
+// may be a job, and is an error of its own. Another process may be writing there.
 func ReadJobs(dir string) (jobs []Job, broken []error, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err
 	}
-	for _, path := range paths {
-		j, err := readJob(path)
-		if errors.Is(err, os.ErrNotExist) {
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".json" {
 			continue
 		}
+		path := filepath.Join(dir, e.Name())
+		b, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // forgotten meanwhile
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		j, err := parseJob(b, e.Name())
 		if err != nil {
 			broken = append(broken, fmt.Errorf("%s: %w", path, err))
 			continue
@@ -57,15 +67,11 @@ func inOrder(a, b Job) int {
 	return cmp.Or(a.Accepted.Compare(b.Accepted), strings.Compare(a.ID, b.ID))
 }
 
-func readJob(path string) (j Job, err error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return j, err
-	}
+func parseJob(b []byte, name string) (j Job, err error) {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return j, err
 	}
-	if j.Version != jobVersion || j.ID+".json" != filepath.Base(path) {
+	if j.Version != jobVersion || j.ID+".json" != name || !slices.Contains([]string{Accepted, Done, Failed}, j.State) {
 		return j, fmt.Errorf("is no job of version %d", jobVersion)
 	}
 	return j, nil

@@ -40,7 +40,7 @@ type Queue struct {
 	change  chan struct{}   // closed, and replaced, when something changes
 }
 
-// OpenQueue reads what an earlier process left: what it had accepted and not ended is pushed again. A job that can't be read is lost, which
+// OpenQueue reads what an earlier process left: what it had accepted and not ended is pushed again. A job whose file is broken is lost, which
 // is logged, and its file left for somebody to look at.
 func OpenQueue(o QueueOptions) (*Queue, error) {
 	if err := makeDir(o.Dir); err != nil {

@@ -161,3 +161,20 @@ func TestClocksJump(t *testing.T) {
 	lose("6")
 	want(t, order(), "4", "5", "6")
 }
+
+// Whatever the directory is called, and though it is not to be read for once: what was accepted is not passed over.
+func TestJobsAreFoundOrMissed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[state]", "jobs")
+	o := bes.QueueOptions{Dir: dir, Pusher: new(pusher), Jobs: 1, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	q, err := bes.OpenQueue(o)
+	must(t, err)
+	must(t, q.Add(bes.Job{Invocation: "build", Plan: bes.File{URI: "x"}}))
+	jobs, broken, err := bes.ReadJobs(dir)
+	if len(jobs) != 1 || len(broken) > 0 || err != nil {
+		t.Errorf("jobs are %v, %v, %v", jobs, broken, err)
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "x.json"), 0o700)) // which can't be read as a file
+	if _, err := bes.OpenQueue(o); err == nil {
+		t.Error("it is opened without what can't be read")
+	}
+}
