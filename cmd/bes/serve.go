@@ -68,7 +68,7 @@ func serve(ctx context.Context, p process) error {
 	}
 	addresses := fmt.Sprintln(listener.Addr())
 	if metrics != nil {
-		defer serveMetrics(metrics, &pusher.counters)()
+		defer serveMetrics(metrics, &pusher.counters, o.stall)()
 		addresses += fmt.Sprintln("metrics", metrics.Addr())
 	}
 	fmt.Fprint(p.Stdout, addresses)
@@ -76,8 +76,8 @@ func serve(ctx context.Context, p process) error {
 }
 
 // serveMetrics serves until the function that it returns is called.
-func serveMetrics(l net.Listener, handler http.Handler) (stop func()) {
-	server := &http.Server{Handler: handler, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+func serveMetrics(l net.Listener, handler http.Handler, stall time.Duration) (stop func()) {
+	server := &http.Server{Handler: handler, ReadTimeout: stall, WriteTimeout: stall, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	ended := make(chan struct{})
 	go func() { defer close(ended); server.Serve(l) }()
 	return func() { server.Close(); <-ended }

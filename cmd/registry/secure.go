@@ -14,7 +14,7 @@ func (o options) gate() (*auth.Gate, error) {
 	if err != nil || gate == nil {
 		return nil, err
 	}
-	gate.Realm = o.tokenRealm
+	gate.Realm, gate.Stall = o.tokenRealm, o.stall
 	if o.issueTokens {
 		gate.Issuer = auth.NewIssuer(time.Now)
 	}

@@ -147,7 +147,9 @@ func (s *servers) serve(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	s.serveHTTP(ctx, all, s.registry, s.listeners.registry)
 	if l := s.listeners.metrics; l != nil {
-		s.serveHTTP(ctx, all, s.httpServer(&s.counters), l)
+		counters := s.httpServer(&s.counters)
+		counters.ReadTimeout, counters.WriteTimeout = s.stall, s.stall
+		s.serveHTTP(ctx, all, counters, l)
 	}
 	if s.commits != nil {
 		all.Go(s.serveCommits)

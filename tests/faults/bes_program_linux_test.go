@@ -1,11 +1,9 @@
 package faults_test
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,15 +20,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 )
-
-// besOn is a command of our build event service: builds wait for their pushes, and plans are files of a folder.
-func besOn(state, files string, flags ...string) *exec.Cmd {
-	args := append([]string{"--state", state, "--allow-files", files, "--commit-mode", "per-stream", "--port", "0"}, flags...)
-	c := exec.Command(filepath.Join(programs, "bes"), args...)
-	c.Env = []string{"HOME=" + programs}
-	c.Stderr = new(bytes.Buffer)
-	return c
-}
 
 // builds are of targets that push one image, each by a tag of its own.
 type builds struct {

@@ -89,6 +89,15 @@ func registryOn(folder string, flags ...string) *exec.Cmd {
 	return c
 }
 
+// besOn is a command of our build event service: builds wait for their pushes, and plans are files of a folder.
+func besOn(state, files string, flags ...string) *exec.Cmd {
+	args := append([]string{"--state", state, "--allow-files", files, "--commit-mode", "per-stream", "--port", "0"}, flags...)
+	c := exec.Command(filepath.Join(programs, "bes"), args...)
+	c.Env = []string{"HOME=" + programs}
+	c.Stderr = new(bytes.Buffer)
+	return c
+}
+
 // startServer starts a registry or a build event service, and returns its host:port, its log, which is complete when it was stopped, and what
 // kills it.
 func startServer(t *testing.T, c *exec.Cmd) (host string, log *bytes.Buffer, stop func()) {

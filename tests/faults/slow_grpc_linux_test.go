@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -96,24 +95,6 @@ func TestClientsOfGRPCThatStandStill(t *testing.T) {
 			all--
 		}
 	}
-}
-
-// isCut says what begins, and then nothing or, slowly, byte after byte. It reports whether the server ends the connection.
-func isCut(host, beginning string, slowly bool) bool {
-	c, err := net.Dial("tcp", host)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	_, err = io.WriteString(c, beginning)
-	go func() {
-		for ; slowly && err == nil; _, err = io.WriteString(c, "x") {
-			time.Sleep(20 * time.Millisecond)
-		}
-	}()
-	c.SetReadDeadline(time.Now().Add(time.Minute))
-	_, err = io.Copy(io.Discard, c)
-	return !os.IsTimeout(err)
 }
 
 // TestClientsOfGRPCThatWantNothing answer when they are asked whether they live, and are not kept for that.

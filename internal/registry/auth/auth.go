@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Gate admits requests. It needs Users or Tokens.
@@ -21,6 +22,8 @@ type Gate struct {
 	Issuer *Issuer
 	// Realm is the address at which clients reach [Gate.With]'s token endpoint; "" is what they call this server.
 	Realm string
+	// Stall is how long a client may take to send a request to that endpoint, and to take the answer; 0 is for ever.
+	Stall time.Duration
 }
 
 // Admit returns the name of who sends the request, or a challenge that tells a client what to show.

@@ -66,8 +66,20 @@ func (g *Gate) With(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if g.Stall > 0 {
+			cut(w, r, g.Stall)
+		}
 		g.token(w, r)
 	})
+}
+
+// cut ends the connection of a client that takes longer: anybody can send half a request, and ask without listening.
+func cut(w http.ResponseWriter, r *http.Request, after time.Duration) {
+	control, late := http.NewResponseController(w), time.Now().Add(after)
+	if r.ContentLength != 0 { // or it would end a request that is being answered
+		control.SetReadDeadline(late)
+	}
+	control.SetWriteDeadline(late)
 }
 
 func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
