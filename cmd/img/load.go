@@ -54,12 +54,13 @@ func (l *loads) byDaemon(ops []deploy.Operation) map[string][]int {
 	return at
 }
 
+// one loads into a daemon, if it could be opened.
 func (l *loads) one(ctx context.Context, to daemon.Daemon, op deploy.Operation, err error) deploy.Result {
-	r := deploy.Result{Operation: op, Place: cmp.Or(l.daemon, op.Daemon), Err: err}
-	if err != nil {
-		return r
+	r := deploy.Result{Operation: op, Place: cmp.Or(l.daemon, op.Daemon)}
+	var done daemon.Loaded
+	if err == nil {
+		done, err = l.into(ctx, to, op, r.Place)
 	}
-	done, err := l.into(ctx, to, op, r.Place)
 	r.Report = done.Report
 	r.Place = cmp.Or(done.Daemon, r.Place)
 	for _, note := range done.Notes {

@@ -30,10 +30,10 @@ type Loader struct {
 // Load implements [daemon.Daemon]. An index of which one platform is wanted is loaded as the manifest of that platform,
 // since more loaders take that; several platforms are an index.
 func (l Loader) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error) {
-	done := daemon.Loaded{Daemon: filepath.Base(l.Program) + " load", Root: im.Root, Notes: []string{"sent all of the image, since a generic loader can't say what it has"}}
 	if l.Program == "" {
-		return done, errors.New("generic: LOADER_BINARY is not set: set it to a program that loads an archive with `PROGRAM load`")
+		return daemon.Loaded{}, errors.New("generic: LOADER_BINARY is not set: set it to a program that loads an archive with `PROGRAM load`")
 	}
+	done := daemon.Loaded{Daemon: filepath.Base(l.Program) + " load", Root: im.Root, Notes: []string{"sent all of the image, since a generic loader can't say what it has"}}
 	choice, err := daemon.Choose(ctx, im, oci.NormalizePlatform(oci.Platform{OS: "linux", Architecture: runtime.GOARCH}))
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", l.Program, err)
