@@ -19,7 +19,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/credential"
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
-	"github.com/bazel-contrib/rules_img/internal/registry/metrics"
 )
 
 // retry goes on for some two minutes: nobody sits in front of this.
@@ -31,7 +30,6 @@ type pusher struct {
 	cache    *cas.Cache // may be nil
 	sessions sessions
 	tags     tags
-	counters metrics.Counters
 }
 
 func newPusher(p process, o options) (*pusher, error) {
@@ -58,16 +56,6 @@ func (p *pusher) close() {
 
 // Push implements [bes.Pusher].
 func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
-	pushed, err := p.carryOut(ctx, j)
-	state := bes.Done
-	if err != nil {
-		state = bes.Failed
-	}
-	p.counters.Add("bes_plans_total", 1, "state", state)
-	return pushed, err
-}
-
-func (p *pusher) carryOut(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	plan, err := p.plan(ctx, j.Plan)
 	if errors.Is(err, errNoPlan) && !j.Asked {
 		return bes.Pushed{Notes: []string{j.Plan.Name + " " + err.Error()}}, nil

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/bazel-contrib/rules_img/internal/bes"
+	"github.com/bazel-contrib/rules_img/internal/registry/metrics"
 )
 
 // sweepEvery is how often streams are looked for that are of no use any more, at least.
@@ -44,7 +45,11 @@ func serve(ctx context.Context, p process) error {
 		return err
 	}
 	pusher.tags.remember(earlier)
-	queue, err := bes.OpenQueue(bes.QueueOptions{Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, KeepFor: o.keepFor, Grace: o.grace, Log: log, Now: p.Now})
+	counters := new(metrics.Counters)
+	queue, err := bes.OpenQueue(bes.QueueOptions{
+		Dir: jobsIn(o.state), Pusher: pusher, Jobs: o.jobs, Keep: o.keep, KeepFor: o.keepFor, Grace: o.grace, Log: log, Now: p.Now,
+		Count: func(state string) { counters.Add("bes_plans_total", 1, "state", state) },
+	})
 	if err != nil {
 		return err
 	}
@@ -62,14 +67,14 @@ func serve(ctx context.Context, p process) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := o.metrics.Listen()
+	told, err := o.metrics.Listen()
 	if err != nil {
 		return err
 	}
 	addresses := fmt.Sprintln(listener.Addr())
-	if metrics != nil {
-		defer serveMetrics(metrics, &pusher.counters, o.stall)()
-		addresses += fmt.Sprintln("metrics", metrics.Addr())
+	if told != nil {
+		defer serveMetrics(told, counters, o.stall)()
+		addresses += fmt.Sprintln("metrics", told.Addr())
 	}
 	fmt.Fprint(p.Stdout, addresses)
 	return o.all(ctx, p, server, listener, queue, service)

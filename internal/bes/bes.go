@@ -34,6 +34,9 @@ const (
 	Failed   = "failed"
 )
 
+// Lost is what is counted of a job whose file is broken.
+const Lost = "lost"
+
 // Job is a plan that a build made, and what became of it. It is kept as a file: docs/formats/bes.md.
 type Job struct {
 	Version int    `json:"version"`

@@ -23,6 +23,8 @@ type QueueOptions struct {
 	KeepFor time.Duration
 	// Grace is how long pushes may go on after Run was told to end.
 	Grace time.Duration
+	// Count, if not nil, is told of each plan that has ended whether it is Done or Failed, and of each file of a job that is broken that it is Lost.
+	Count func(state string)
 	Log   *slog.Logger
 	Now   func() time.Time
 }
@@ -53,6 +55,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	}
 	for _, err := range broken {
 		o.Log.Error("lost", "error", err)
+		q.count(Lost)
 	}
 	for _, j := range jobs {
 		q.jobs[j.ID] = &j
@@ -195,6 +198,13 @@ func (q *Queue) remember(j Job) {
 	q.forget()
 	q.changed()
 	q.log(j)
+	q.count(j.State)
+}
+
+func (q *Queue) count(state string) {
+	if q.Count != nil {
+		q.Count(state)
+	}
 }
 
 func (q *Queue) log(j Job) {

@@ -178,3 +178,26 @@ func TestJobsAreFoundOrMissed(t *testing.T) {
 		t.Error("it is opened without what can't be read")
 	}
 }
+
+// What no push was tried of counts, too.
+func TestAllThatEndsIsCounted(t *testing.T) {
+	dir, counted := t.TempDir(), map[string]int{}
+	must(t, os.WriteFile(filepath.Join(dir, "broken.json"), []byte("{"), 0o600))
+	q, err := bes.OpenQueue(bes.QueueOptions{
+		Dir: dir, Pusher: new(pusher), Jobs: 1, Keep: 9, Count: func(state string) { counted[state]++ }, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	must(t, err)
+	must(t, q.Lose(bes.Job{Invocation: "build", Plan: bes.File{URI: "1"}}, io.EOF))
+	must(t, q.Add(bes.Job{Invocation: "build", Target: "//:good", Plan: bes.File{URI: "2"}}))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); q.Run(ctx) }()
+	_, err = q.Ended(ctx, "build")
+	must(t, err)
+	stop()
+	<-ended
+	if counted[bes.Lost] != 1 || counted[bes.Failed] != 1 || counted[bes.Done] != 1 || len(counted) != 3 {
+		t.Errorf("counted %v", counted)
+	}
+}

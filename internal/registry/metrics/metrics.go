@@ -22,7 +22,7 @@ var help = map[string]string{
 	"registry_commit_blobs_total":    "Blobs that pushes said are in the cache, by whether a store had them.",
 	"registry_collected_blobs_total": "Blobs that were removed because nothing referred to them.",
 	"registry_collected_bytes_total": "Bytes of these.",
-	"bes_plans_total":                "Plans of builds, by whether they were pushed: done or failed.",
+	"bes_plans_total":                "Plans of builds, by what became of them: done, failed, or lost with the file that they were written to.",
 }
 
 // Counters are sums that only grow. The zero value is ready.
