@@ -109,7 +109,7 @@ func (s *servers) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: min(s.stall, 10*time.Second),
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       2 * s.stall, // also of HTTP/2, where half a frame is no request
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}

@@ -17,24 +17,6 @@ import (
 	"github.com/bazel-contrib/rules_img/tests/memory"
 )
 
-// frame is one of HTTP/2.
-func frame(kind, flags, stream byte, payload string) string {
-	n := len(payload)
-	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, stream}) + payload
-}
-
-// calling begins to call a method of gRPC, and sends no message.
-func calling(method string) string {
-	var headers strings.Builder
-	for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "x"}, {"content-type", "application/grpc"}, {"te", "trailers"}} {
-		fmt.Fprintf(&headers, "\x00%c%s%c%s", len(h[0]), h[0], len(h[1]), h[1])
-	}
-	return frame(1, 4, 1, headers.String())
-}
-
-// hello begins each connection: what HTTP/2 has for that, and a frame of settings.
-var hello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, "")
-
 // mute are beginnings after which a client says nothing any more.
 func mute(method string) map[string]string {
 	call := calling(method)
