@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"slices"
 
@@ -41,6 +40,9 @@ var checksums = crc32.MakeTable(crc32.Castagnoli)
 // errLost is for what refers to a set that is not here.
 var errLost = errors.New("names a set of files that came before this server had a memory: its state directory was removed or changed during the build; build again")
 
+// errTorn is for a record that is not as it was written.
+var errTorn = errors.New("is not as it was written")
+
 // openSets opens the file, or makes it. A record that was only half written when the process died was not acknowledged: it is cut off.
 func openSets(path string) (*sets, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -62,6 +64,9 @@ func (s *sets) load() error {
 	}
 	for {
 		body, err := s.record(s.end, info.Size())
+		if err != nil && !errors.Is(err, errTorn) {
+			return err // what can't be read may be whole
+		}
 		var e bep.BuildEvent
 		if err != nil || proto.Unmarshal(body, &e) != nil {
 			return s.file.Truncate(s.end)
@@ -72,20 +77,23 @@ func (s *sets) load() error {
 
 // record reads the record at offset of a file of that size.
 func (s *sets) record(offset, size int64) ([]byte, error) {
+	if size-offset < head {
+		return nil, errTorn
+	}
 	var h [head]byte
 	if _, err := s.file.ReadAt(h[:], offset); err != nil {
 		return nil, err
 	}
 	n := int64(binary.LittleEndian.Uint32(h[:]))
 	if n > size-offset-head {
-		return nil, io.ErrUnexpectedEOF
+		return nil, errTorn
 	}
 	body := make([]byte, n)
 	if _, err := s.file.ReadAt(body, offset+head); err != nil {
 		return nil, err
 	}
 	if crc32.Checksum(body, checksums) != binary.LittleEndian.Uint32(h[4:]) {
-		return nil, errors.New("checksum")
+		return nil, errTorn
 	}
 	return body, nil
 }

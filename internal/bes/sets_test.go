@@ -91,6 +91,28 @@ func TestASetThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
+func TestSetsThatCannotBeReadAreNotCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sets")
+	if err := open(t, path).add(named("0", "a.plan.json")); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // as if the disk did not answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := (&sets{file: f, at: map[string]span{}}).load(); err == nil {
+		t.Error("what can't be read is taken for nothing")
+	}
+	if after, err := os.ReadFile(path); err != nil || len(after) != len(before) {
+		t.Errorf("%d of %d bytes are left, %v", len(after), len(before), err)
+	}
+}
+
 // FuzzEvents takes bytes for the events of a build, in a stream and in a file of sets.
 func FuzzEvents(f *testing.F) {
 	for _, e := range []*bep.BuildEvent{named("0", "a.plan.json"), named("1", "b", "0", "1"), {
