@@ -1,16 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
 
 	"lukechampine.com/blake3"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
 )
 
 // furtherDigest is the digest of a blob that Bazel's caches know it by, when that is not SHA-256. The zero value is none.
@@ -54,13 +54,7 @@ func (d furtherDigest) read(ctx context.Context, path string) error {
 		return err
 	}
 	defer f.Close()
-	for err == nil && ctx.Err() == nil {
-		_, err = io.CopyN(d.hash, f, 1<<20)
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return cmp.Or(err, ctx.Err())
+	return blob.Stream(ctx, d.hash, f)
 }
 
 // String is hexadecimal; empty when there is none.

@@ -35,16 +35,19 @@ func NewOutputs(p Plan, roots ...string) Outputs {
 }
 
 // Open implements [blob.Source].
-func (o Outputs) Open(_ context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+func (o Outputs) Open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
 	path, ok := o.paths[d.Digest]
 	if !ok {
 		return nil, fmt.Errorf("blob %s: no action of this build made it: %w", d.Digest, blob.ErrNotFound)
 	}
 	var said []string
 	for _, root := range o.roots {
-		f, err := openOutput(filepath.Join(root, filepath.FromSlash(path)), d)
-		if err == nil {
+		f, err := openOutput(ctx, filepath.Join(root, filepath.FromSlash(path)), d)
+		switch {
+		case err == nil:
 			return f, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
 		}
 		if !slices.Contains(said, err.Error()) {
 			said = append(said, err.Error())
@@ -56,7 +59,7 @@ func (o Outputs) Open(_ context.Context, d oci.Descriptor) (io.ReadCloser, error
 	return nil, fmt.Errorf("blob %s: %s: %w", d.Digest, strings.Join(said, ", "), blob.ErrNotFound)
 }
 
-func openOutput(path string, d oci.Descriptor) (*os.File, error) {
+func openOutput(ctx context.Context, path string, d oci.Descriptor) (*os.File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no file %s", path)
@@ -64,7 +67,7 @@ func openOutput(path string, d oci.Descriptor) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := isBlob(f, d); err != nil {
+	if err := isBlob(ctx, f, d); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
@@ -72,14 +75,14 @@ func openOutput(path string, d oci.Descriptor) (*os.File, error) {
 }
 
 // isBlob reads f, and leaves it at its start.
-func isBlob(f *os.File, d oci.Descriptor) error {
+func isBlob(ctx context.Context, f *os.File, d oci.Descriptor) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	h := sha256.New()
 	if info.Size() == d.Size {
-		if _, err := io.Copy(h, f); err != nil {
+		if err := blob.Stream(ctx, h, f); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -48,6 +49,20 @@ func TestOutputsAreTakenOnlyWhenTheyAreTheBlob(t *testing.T) {
 				t.Errorf("read %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestCancellingEndsTheLookAtAnOutput, which may have many bytes to be read.
+func TestCancellingEndsTheLookAtAnOutput(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "x"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := oci.Describe(oci.MediaTypeLayerGzip, []byte("x"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := NewOutputs(Plan{Blobs: []Blob{{Descriptor: d, Output: "x"}}}, root).Open(ctx, d); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -104,7 +104,7 @@ func (a *Archive) stream(ctx context.Context, d oci.Descriptor, r io.Reader) err
 	if err := a.header(blobPath(d.Digest), d.Size); err != nil {
 		return err
 	}
-	if err := copyAll(ctx, a.tar, r); err != nil {
+	if err := blob.Stream(ctx, a.tar, r); err != nil {
 		return fmt.Errorf("archive: blob %s: %w", d.Digest, err)
 	}
 	return nil

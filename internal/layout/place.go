@@ -72,20 +72,5 @@ func (l *Layout) copyTo(ctx context.Context, w io.Writer, d oci.Descriptor) erro
 		return err
 	}
 	defer r.Close()
-	return copyAll(ctx, w, r)
+	return blob.Stream(ctx, w, r)
 }
-
-// copyAll copies until the end of r, or of ctx.
-func copyAll(ctx context.Context, w io.Writer, r io.Reader) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{w}, readerFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.Read(p)
-	}), make([]byte, 256<<10))
-	return err
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

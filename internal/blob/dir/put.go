@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,9 +11,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
-
-// bufferSize is large because a sink has few writers and files have many bytes.
-const bufferSize = 256 << 10
 
 // Put implements [blob.Sink].
 func (s Store) Put(ctx context.Context, d oci.Descriptor, src blob.Source) error {
@@ -80,7 +76,7 @@ func (s Store) copy(ctx context.Context, d oci.Descriptor, src blob.Source) erro
 		return fmt.Errorf("directory %s: %w", s.Root, err)
 	}
 	defer f.discard()
-	if err := write(ctx, f.File, r); err != nil {
+	if err := blob.Stream(ctx, f.File, r); err != nil {
 		return fmt.Errorf("directory %s: put %s: %w", s.Root, d.Digest, err)
 	}
 	if err := s.publish(f, d.Digest); err != nil {
@@ -88,21 +84,6 @@ func (s Store) copy(ctx context.Context, d oci.Descriptor, src blob.Source) erro
 	}
 	return nil
 }
-
-// write copies all of r. It looks at ctx between reads, because a source on a disk does not.
-func write(ctx context.Context, w io.Writer, r io.Reader) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{w}, readerFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.Read(p)
-	}), make([]byte, bufferSize))
-	return err
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // publish makes the temporary file visible: bytes to the disk, then the name, then the name to the disk.
 func (s Store) publish(f *tempFile, digest oci.Digest) error {
