@@ -46,6 +46,8 @@ type answer struct {
 	mu      sync.Mutex // held while the helper runs
 	headers http.Header
 	until   time.Time
+	err     error // of the last time that it ran
+	ended   time.Time
 }
 
 // Parse reads helpers as Bazel's --credential_helper has them: [HOST=]PATH, with commas between several. HOST may be *.DOMAIN, which
@@ -88,7 +90,7 @@ func parse(s, workspace string) (helper, error) {
 }
 
 // Headers returns the headers that requests to uri need: none where no helper is for its host. It may be called concurrently; a
-// helper runs once for a URI as long as its answer is good.
+// helper runs once for a URI as long as its answer is good. Who waited while it failed fails too, instead of waiting for it once more.
 func (h *Helpers) Headers(ctx context.Context, uri string) (http.Header, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -98,15 +100,22 @@ func (h *Helpers) Headers(ctx context.Context, uri string) (http.Header, error) 
 	if path == "" {
 		return nil, nil
 	}
-	a := h.answer(uri)
+	a, asked := h.answer(uri), h.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.headers != nil && h.now().Before(a.until) {
+	switch {
+	case a.headers != nil && h.now().Before(a.until):
 		return a.headers, nil
+	case a.err != nil && !a.ended.Before(asked):
+		return nil, a.err
 	}
 	said, err := h.run(ctx, path, uri)
+	a.err = nil
+	if err != nil && ctx.Err() == nil {
+		a.err, a.ended = fmt.Errorf("credential helper %s: for %s: %w", path, u.Host, err), h.now()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("credential helper %s: for %s: %w", path, u.Host, err)
+		return nil, cmp.Or(a.err, ctx.Err())
 	}
 	a.headers, a.until = said.Headers, said.Expires
 	if a.headers == nil {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -53,6 +54,46 @@ func TestHelperIsAskedOnceAsItsSpecificationSays(t *testing.T) {
 	all.Wait()
 	if got := questions(); len(got) != 1 || got[0] != `get {"uri":"https://cache.example.com/service"}` {
 		t.Errorf("the helper was asked %q", got)
+	}
+}
+
+// TestWhoWaitedForAFailureFailsToo: a helper that hangs would otherwise take its ten seconds from each blob of a push, one after the other.
+func TestWhoWaitedForAFailureFailsToo(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "log")
+	h, err := Parse(script(t, dir, "helper", "echo asked >>"+log+"; echo not today >&2; exit 1\n"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const callers = 5
+	var waiting, all sync.WaitGroup
+	waiting.Add(callers)
+	var calls atomic.Int32
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	h.Now = func() time.Time { // which each asks before it waits
+		if calls.Add(1) <= callers {
+			waiting.Done()
+		}
+		return start
+	}
+	busy := h.answer("https://h/")
+	busy.mu.Lock()
+	for range callers {
+		all.Go(func() {
+			if _, err := h.Headers(t.Context(), "https://h/"); err == nil || !strings.Contains(err.Error(), "not today") {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	waiting.Wait()
+	busy.mu.Unlock()
+	all.Wait()
+	h.Now = func() time.Time { return start.Add(time.Second) }
+	if _, err := h.Headers(t.Context(), "https://h/"); err == nil {
+		t.Error("succeeded")
+	}
+	if b, _ := os.ReadFile(log); strings.Count(string(b), "asked") != 2 {
+		t.Errorf("the helper ran for %q: want once for those who waited, and once for who came later", b)
 	}
 }
 
