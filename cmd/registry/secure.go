@@ -9,14 +9,18 @@ import (
 )
 
 // gate lets in whom the flags let in; it is nil when everybody may come in.
-func (o options) gate() (*auth.Gate, error) {
-	gate, err := o.Gate()
+func (s *servers) gate() (*auth.Gate, error) {
+	gate, err := s.Gate()
 	if err != nil || gate == nil {
 		return nil, err
 	}
-	gate.Realm, gate.Stall = o.tokenRealm, o.stall
-	if o.issueTokens {
-		gate.Issuer = auth.NewIssuer(time.Now)
+	gate.Realm, gate.Stall = s.tokenRealm, s.stall
+	if s.issueTokens {
+		secret, err := s.store.Secret()
+		if err != nil {
+			return nil, err
+		}
+		gate.Issuer = auth.NewIssuer(secret, time.Now)
 	}
 	return gate, nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -119,6 +120,31 @@ func pushAndPull(t *testing.T, host string, options ...remote.Option) error {
 	}
 	_, err = remote.Image(ref, append(options, once)...)
 	return err
+}
+
+// Of several processes over one directory any may be asked, as behind a load balancer, and one that is started again.
+func TestATokenIsGoodAtAllProcesses(t *testing.T) {
+	args := []string{"--dir", t.TempDir(), "--htpasswd", makeSecrets(t).htpasswd, "--issue-tokens"}
+	one, other := start(t, args...), start(t, args...)
+	ask, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+one.host+"/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.SetBasicAuth("ann", "secret")
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct{ Token string }
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []server{one, other, start(t, args...)} {
+		if err := pushAndPull(t, s.host, remote.WithAuth(authn.FromConfig(authn.AuthConfig{RegistryToken: got.Token}))); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // Who is not known is told so before the body: a client that waits for leave to send it is never given leave.

@@ -49,7 +49,7 @@ func withHeader(value string) *http.Request {
 }
 
 func TestGate(t *testing.T) {
-	g := &Gate{Users: users(t, "ann", "secret:word"), Tokens: tokens(t, longToken), Issuer: NewIssuer(time.Now)}
+	g := &Gate{Users: users(t, "ann", "secret:word"), Tokens: tokens(t, longToken), Issuer: NewIssuer([32]byte{}, time.Now)}
 	for name, c := range map[string]struct {
 		request *http.Request
 		who     string
@@ -62,7 +62,7 @@ func TestGate(t *testing.T) {
 		"a token as a password":       {basic("ci", longToken), "ci"},
 		"a wrong token":               {withHeader("Bearer " + longToken + "4"), ""},
 		"an issued token":             {withHeader("bearer " + g.Issuer.issue("ann")), "ann"},
-		"a token that another issued": {withHeader("Bearer " + NewIssuer(time.Now).issue("ann")), ""},
+		"a token that another issued": {withHeader("Bearer " + NewIssuer([32]byte{1}, time.Now).issue("ann")), ""},
 		"nothing":                     {withHeader(""), ""},
 		"nonsense":                    {withHeader("Bearer"), ""},
 	} {
@@ -104,7 +104,7 @@ func TestAGateWithNobodyAdmitsNobody(t *testing.T) {
 
 func TestIssuedTokensEnd(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	i := NewIssuer(func() time.Time { return now })
+	i := NewIssuer([32]byte{}, func() time.Time { return now })
 	token := i.issue("ann")
 	now = now.Add(lifetime - time.Second)
 	if who, ok := i.check(token); !ok || who != "ann" {
@@ -124,7 +124,7 @@ func TestIssuedTokensEnd(t *testing.T) {
 }
 
 func TestTheChallengeSaysWhereTokensAre(t *testing.T) {
-	g := &Gate{Users: users(t, "ann", "x"), Issuer: NewIssuer(time.Now)}
+	g := &Gate{Users: users(t, "ann", "x"), Issuer: NewIssuer([32]byte{}, time.Now)}
 	if _, got := g.Admit(withHeader("")); got != `Bearer realm="http://example.com/token",service="registry"` {
 		t.Errorf("the challenge is %s", got)
 	}
@@ -139,7 +139,7 @@ func TestTheChallengeSaysWhereTokensAre(t *testing.T) {
 }
 
 func TestTheTokenEndpoint(t *testing.T) {
-	g := &Gate{Users: users(t, "ann", "secret"), Issuer: NewIssuer(time.Now)}
+	g := &Gate{Users: users(t, "ann", "secret"), Issuer: NewIssuer([32]byte{}, time.Now)}
 	h := g.With(http.NotFoundHandler())
 	ask := func(method, password string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "/token?service=registry", nil)
@@ -182,7 +182,7 @@ func TestFilesAreChecked(t *testing.T) {
 
 // FuzzBearer checks that only what was issued is admitted.
 func FuzzBearer(f *testing.F) {
-	g := &Gate{Issuer: NewIssuer(time.Now)}
+	g := &Gate{Issuer: NewIssuer([32]byte{}, time.Now)}
 	good := g.Issuer.issue("ann")
 	f.Add("Bearer a.b.c")
 	f.Add("Bearer YW5u.9999999999.")

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -18,18 +17,14 @@ const tokenPath = "/token"
 // lifetime is how long an issued token is good for: longer than a client takes between asking and pushing, since clients ask again.
 const lifetime = 5 * time.Minute
 
-// Issuer makes and checks tokens that say who has them and for how long. They are good for this process only.
+// Issuer makes and checks tokens that say who has them and for how long.
 type Issuer struct {
 	key [32]byte
 	now func() time.Time
 }
 
-// NewIssuer returns an issuer with a key of its own. now is the clock.
-func NewIssuer(now func() time.Time) *Issuer {
-	i := &Issuer{now: now}
-	rand.Read(i.key[:])
-	return i
-}
+// NewIssuer returns an issuer whose tokens are good wherever there is one with the same key. now is the clock.
+func NewIssuer(key [32]byte, now func() time.Time) *Issuer { return &Issuer{key, now} }
 
 // issue makes a token: the name, the second in which it ends, and a signature of both.
 func (i *Issuer) issue(who string) string {

@@ -8,14 +8,17 @@ import (
 )
 
 // write puts a small file in place as a whole: it is written elsewhere, synced and renamed. Its folder must exist.
-func (s *Store) write(path, content string) error {
+func (s *Store) write(path, content string) error { return s.writeFor(0o644, path, content) }
+
+// writeFor is write for those whom a file's mode lets read it.
+func (s *Store) writeFor(mode fs.FileMode, path, content string) error {
 	f, err := os.CreateTemp(s.temp(), "")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // fails once the file is renamed
 	_, err = f.WriteString(content)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
