@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +279,28 @@ func TestManyTransfersUseMoreConnections(t *testing.T) {
 	defer s.mu.Unlock()
 	if s.connected != 3 {
 		t.Errorf("%d connections: want 3", s.connected)
+	}
+}
+
+// TestABlobThatIsNotThereLeavesTheConnection for the next question: a push asks for hundreds that are elsewhere.
+func TestABlobThatIsNotThereLeavesTheConnection(t *testing.T) {
+	var connected atomic.Int32
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connected.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c := open(t, s.URL, cas.Options{})
+	for range 5 {
+		if _, err := c.Open(t.Context(), blobtest.Describe([]byte("away"))); !errors.Is(err, blob.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	if n := connected.Load(); n != 1 {
+		t.Errorf("five questions took %d connections: want 1", n)
 	}
 }
 

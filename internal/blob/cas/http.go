@@ -115,6 +115,7 @@ func (c *httpCache) do(ctx context.Context, method string, b named, offset int64
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent && strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
 		return resp, nil
 	}
+	io.CopyN(io.Discard, resp.Body, 64<<10) // or the connection could not be used again
 	resp.Body.Close()
 	e := &Error{Cache: c.endpoint.String(), What: what(b), Code: codeOf(resp.StatusCode), Message: strings.ToLower(resp.Status)}
 	if e.Code == codes.NotFound {
