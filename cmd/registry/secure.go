@@ -14,7 +14,7 @@ func (s *servers) gate() (*auth.Gate, error) {
 	if err != nil || gate == nil {
 		return nil, err
 	}
-	gate.Realm, gate.Stall = s.tokenRealm, s.stall
+	gate.Realm = s.tokenRealm
 	if s.issueTokens {
 		secret, err := s.store.Secret()
 		if err != nil {
@@ -27,9 +27,11 @@ func (s *servers) gate() (*auth.Gate, error) {
 
 // guarded serves with whom the gate lets in.
 func guarded(options registry.Options, gate *auth.Gate) http.Handler {
-	if gate == nil {
-		return registry.New(options)
+	if gate != nil {
+		options.Gate = gate
+		if gate.Issuer != nil {
+			options.Token = gate.ServeToken
+		}
 	}
-	options.Gate = gate
-	return gate.With(registry.New(options))
+	return registry.New(options)
 }

@@ -147,6 +147,21 @@ func TestATokenIsGoodAtAllProcesses(t *testing.T) {
 	}
 }
 
+// Whoever looks for guesses of passwords finds them, wherever they are tried.
+func TestGuessesAreInTheLog(t *testing.T) {
+	s := start(t, "--dir", t.TempDir(), "--htpasswd", makeSecrets(t).htpasswd, "--issue-tokens")
+	for _, path := range []string{"/v2/", "/token?service=registry"} {
+		say(t, s.host, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YW5uOmd1ZXNz\r\nConnection: close\r\n\r\n")
+	}
+	s.Process.Kill()
+	s.Wait()
+	for _, want := range []string{`msg="GET /v2/" status=401`, `msg="GET /token?service=registry" status=401`} {
+		if lines := fmt.Sprint(s.log); !strings.Contains(lines, want) || strings.Contains(lines, "guess") {
+			t.Errorf("want %s in the log:\n%s", want, lines)
+		}
+	}
+}
+
 // Who is not known is told so before the body: a client that waits for leave to send it is never given leave.
 func TestABodyIsNotReadBeforeItsSenderIsKnown(t *testing.T) {
 	s := start(t, "--dir", t.TempDir(), "--htpasswd", makeSecrets(t).htpasswd)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/oci"
+	"github.com/bazel-contrib/rules_img/internal/registry/auth"
 	"github.com/bazel-contrib/rules_img/internal/registry/store"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	Stall time.Duration
 	// Gate says who may come in; nil lets everybody in.
 	Gate Gate
+	// Token, if not nil, answers at [auth.TokenPath], where anybody may ask for what Gate then lets in.
+	Token http.HandlerFunc
 	// Answered, if not nil, is told of each request after its answer. A method that no standard knows is "other".
 	Answered func(method string, status int, written int64, took time.Duration)
 	// Log gets a line for each request; nil is no log.
@@ -66,6 +69,10 @@ func (s *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Registry) serve(w *recorder, r *http.Request) error {
+	if s.Token != nil && r.URL.Path == auth.TokenPath {
+		s.Token(w, r)
+		return nil
+	}
 	if err := s.admit(w, r); err != nil {
 		return err
 	}

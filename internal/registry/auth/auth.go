@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // Gate admits requests. It needs Users or Tokens.
@@ -20,10 +19,8 @@ type Gate struct {
 	Tokens *Tokens
 	// Issuer, where there is one, gives those who are known a token for a while, which is what they are then told to ask for.
 	Issuer *Issuer
-	// Realm is the address at which clients reach [Gate.With]'s token endpoint; "" is what they call this server.
+	// Realm is the address at which clients reach [Gate.ServeToken]; "" is [TokenPath] of what they call this server.
 	Realm string
-	// Stall is how long a client may take to send a request to that endpoint, and to take the answer; 0 is for ever.
-	Stall time.Duration
 }
 
 // Admit returns the name of who sends the request, or a challenge that tells a client what to show.
@@ -52,7 +49,7 @@ func (g *Gate) challenge(r *http.Request) string {
 	if g.Issuer == nil {
 		return `Basic realm="registry"`
 	}
-	realm := cmp.Or(g.Realm, (&url.URL{Scheme: scheme(r), Host: r.Host, Path: tokenPath}).String())
+	realm := cmp.Or(g.Realm, (&url.URL{Scheme: scheme(r), Host: r.Host, Path: TokenPath}).String())
 	return `Bearer realm="` + realm + `",service="registry"`
 }
 

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// tokenPath is where tokens are issued.
-const tokenPath = "/token"
+// TokenPath is where tokens are issued.
+const TokenPath = "/token"
 
 // lifetime is how long an issued token is good for: longer than a client takes between asking and pushing, since clients ask again.
 const lifetime = 5 * time.Minute
@@ -54,30 +54,8 @@ func (i *Issuer) sign(claim string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// With returns next with the token endpoint beside it, if the gate has an issuer: whoever logs in there gets a token.
-func (g *Gate) With(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.Issuer == nil || r.URL.Path != tokenPath {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if g.Stall > 0 {
-			cut(w, r, g.Stall)
-		}
-		g.token(w, r)
-	})
-}
-
-// cut ends the connection of a client that takes longer: anybody can send half a request, and ask without listening.
-func cut(w http.ResponseWriter, r *http.Request, after time.Duration) {
-	control, late := http.NewResponseController(w), time.Now().Add(after)
-	if r.ContentLength != 0 { // or it would end a request that is being answered
-		control.SetReadDeadline(late)
-	}
-	control.SetWriteDeadline(late)
-}
-
-func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
+// ServeToken answers at [TokenPath], if the gate has an issuer: whoever logs in gets a token.
+func (g *Gate) ServeToken(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		http.Error(w, "want GET with a name and a password", http.StatusMethodNotAllowed)
