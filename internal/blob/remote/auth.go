@@ -48,7 +48,7 @@ type authorizer struct {
 	insecure  bool
 	tokens    map[string]*bearer // by repository
 
-	credentials func() (*authn.AuthConfig, error) // looks once
+	lookUp func() (*authn.AuthConfig, error) // once
 }
 
 // bearer is the token for one repository. Whoever holds turn may look at the rest and change it.
@@ -62,13 +62,32 @@ type bearer struct {
 func newAuthorizer(reg name.Registry, o Options) *authorizer {
 	return &authorizer{
 		registry: reg, keychain: o.Keychain, transport: o.Transport, patience: o.Idle, tokens: map[string]*bearer{},
-		credentials: sync.OnceValues(func() (*authn.AuthConfig, error) {
+		lookUp: sync.OnceValues(func() (*authn.AuthConfig, error) {
 			found, err := o.Keychain.Resolve(reg)
 			if err != nil {
 				return nil, fmt.Errorf("credentials for %s: %w", reg.RegistryStr(), err)
 			}
 			return found.Authorization()
 		}),
+	}
+}
+
+// credentials are those that lookUp finds, which is not waited for longer than ctx lasts: a helper may ask somebody, and hears of no context.
+func (a *authorizer) credentials(ctx context.Context) (*authn.AuthConfig, error) {
+	type found struct {
+		*authn.AuthConfig
+		error
+	}
+	looked := make(chan found, 1)
+	go func() {
+		c, err := a.lookUp()
+		looked <- found{c, err}
+	}()
+	select {
+	case f := <-looked:
+		return f.AuthConfig, f.error
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -80,7 +99,7 @@ func (a *authorizer) authorization(ctx context.Context, want access) (string, er
 	if scheme == "" {
 		return "", nil
 	}
-	c, err := a.credentials()
+	c, err := a.credentials(ctx)
 	switch {
 	case err != nil:
 		return "", err
@@ -219,7 +238,7 @@ func lifetime(seconds int) time.Duration {
 
 // whence says where credentials were looked for, and whether any were found.
 func (a *authorizer) whence() (string, bool) {
-	c, err := a.credentials()
+	c, err := a.lookUp()
 	found := err == nil && *c != (authn.AuthConfig{})
 	if k, ok := a.keychain.(interface{ Whence() string }); ok {
 		return k.Whence(), found

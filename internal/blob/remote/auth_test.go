@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,6 +134,33 @@ func TestATokenForEachScope(t *testing.T) {
 	}
 	if s.n > 3 {
 		t.Errorf("two pushes took %d tokens", s.n)
+	}
+}
+
+// asking is a keychain that asks somebody who does not answer.
+type asking struct{ asked, never chan struct{} }
+
+func (a asking) Resolve(authn.Resource) (authn.Authenticator, error) {
+	close(a.asked)
+	<-a.never
+	return authn.Anonymous, nil
+}
+
+// TestCancellingDoesNotWaitForCredentials: their helpers hear of no context.
+func TestCancellingDoesNotWaitForCredentials(t *testing.T) {
+	_, address := remotetest.NewProxy(t, remotetest.InMemory(t), demandingPassword(nil))
+	k := asking{make(chan struct{}), make(chan struct{})}
+	defer close(k.never)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-k.asked
+		cancel()
+	}()
+	var src mem.Store
+	root := blobtest.Image(t, &src, linux)
+	to := open(t, remote.New(remote.Options{Keychain: k}), address, "app")
+	if _, err := blob.Copy(ctx, to, &src, blob.CopyOptions{}, root); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
 	}
 }
 
