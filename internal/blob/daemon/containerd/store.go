@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	content "github.com/containerd/containerd/api/services/content/v1"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -44,29 +44,12 @@ func (s *Store) in(ctx context.Context) context.Context {
 // Missing implements [blob.Sink]. A manifest of which anything is not there is missing: containerd itself may hold a
 // part of an image.
 func (s *Store) Missing(ctx context.Context, ds ...oci.Descriptor) ([]oci.Descriptor, error) {
-	lacks := make([]bool, len(ds))
-	all, grouped := errgroup.WithContext(ctx)
-	all.SetLimit(16)
-	for i, d := range ds {
-		all.Go(func() error {
-			if err := s.hold(grouped, d); err != nil {
-				return err
-			}
-			whole, err := s.whole(grouped, d)
-			lacks[i] = !whole
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	var missing []oci.Descriptor
-	for i, d := range ds {
-		if lacks[i] {
-			missing = append(missing, d)
+	return blob.MissingOf(ctx, 16, ds, func(ctx context.Context, d oci.Descriptor) (bool, error) {
+		if err := s.hold(ctx, d); err != nil {
+			return false, err
 		}
-	}
-	return missing, nil
+		return s.whole(ctx, d)
+	})
 }
 
 // whole reports whether d, and all below it that is wanted, is there and kept.
@@ -131,7 +114,7 @@ func (s *Store) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (
 		return nil, fmt.Errorf("%s: blob %s: offset %d is outside its %d bytes", s.name, d.Digest, offset, info.Size)
 	}
 	if offset == info.Size {
-		return io.NopCloser(eof{}), nil // containerd takes the length 0 for all of it
+		return io.NopCloser(strings.NewReader("")), nil // containerd takes the length 0 for all of it
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	stream, err := s.client.Read(s.in(ctx), &content.ReadContentRequest{Digest: string(d.Digest), Offset: offset})
@@ -141,10 +124,6 @@ func (s *Store) OpenRange(ctx context.Context, d oci.Descriptor, offset int64) (
 	}
 	return &reader{store: s, d: d, ctx: ctx, cancel: cancel, stream: stream}, nil
 }
-
-type eof struct{}
-
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 type reader struct {
 	store  *Store
