@@ -69,7 +69,7 @@ func (c call) takeWhole(want string) error {
 		return err
 	}
 	defer u.Close()
-	if err := u.Append(c.r.Context(), c.body()); err != nil {
+	if err := c.appendTo(u); err != nil {
 		return errors.Join(err, u.Cancel())
 	}
 	if err := u.Finish(c.r.Context(), digest); err != nil {
@@ -147,11 +147,19 @@ func (c call) receive(u *store.Upload) error {
 			return &problem{http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", fmt.Sprintf("the upload has %d bytes: go on from there", u.Size())}
 		}
 	}
-	err := u.Append(c.r.Context(), c.body())
+	err := c.appendTo(u)
 	if errors.Is(err, store.ErrSize) || store.IsFull(err) {
 		err = errors.Join(err, u.Cancel())
 	}
 	return err
+}
+
+// appendTo appends the body. One that says that it is too large is not waited for.
+func (c call) appendTo(u *store.Upload) error {
+	if err := u.Fits(c.r.ContentLength); err != nil {
+		return err
+	}
+	return u.Append(c.r.Context(), c.body())
 }
 
 func (c call) progress(u *store.Upload, status int) error {

@@ -46,6 +46,14 @@ func (u *Upload) Close() error {
 	return err
 }
 
+// Fits returns an error that wraps [ErrSize] if n more bytes are too many.
+func (u *Upload) Fits(n int64) error {
+	if limit := u.repository.store.limits.BlobSize; limit > 0 && n > limit-u.size {
+		return tooLarge(limit)
+	}
+	return nil
+}
+
 // Append adds what r yields. What came before an error stays.
 func (u *Upload) Append(ctx context.Context, r io.Reader) error {
 	if err := u.catchUp(); err != nil {
@@ -212,7 +220,9 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("%w: the limit is %d bytes", ErrSize, l.limit)
+		return 0, tooLarge(l.limit)
 	}
 	return n, err
 }
+
+func tooLarge(limit int64) error { return fmt.Errorf("%w: the limit is %d bytes", ErrSize, limit) }
