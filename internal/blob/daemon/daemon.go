@@ -7,7 +7,10 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -34,6 +37,14 @@ type Image struct {
 	Watch func(blob.Sink) blob.Sink
 	// Dry asks what is there and changes nothing. The report then says what would be moved.
 	Dry bool
+	// Patience is how long the daemon may take to say what it is; 0 is a minute. One that hangs takes connections all the same.
+	Patience time.Duration
+}
+
+// Asking bounds ctx for the first question to the daemon.
+func (im Image) Asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	wait := cmp.Or(im.Patience, time.Minute)
+	return context.WithTimeoutCause(ctx, wait, fmt.Errorf("no answer within %v: it hangs, and may have to be restarted", wait))
 }
 
 // Into is the sink to, as the image wants it.

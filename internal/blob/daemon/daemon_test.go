@@ -5,14 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/blob/daemon"
+	"github.com/bazel-contrib/rules_img/internal/blob/daemon/containerd"
+	"github.com/bazel-contrib/rules_img/internal/blob/daemon/docker"
+	"github.com/bazel-contrib/rules_img/internal/blob/daemon/podman"
 	"github.com/bazel-contrib/rules_img/internal/blob/mem"
 	"github.com/bazel-contrib/rules_img/internal/layout"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -229,4 +236,34 @@ func FuzzParseName(f *testing.F) {
 			t.Errorf("%q is %s, and parsed again %s, %v", s, n.Full(), again.Full(), err)
 		}
 	})
+}
+
+// TestADaemonThatHangsIsGivenUp: it takes connections, and says nothing.
+func TestADaemonThatHangsIsGivenUp(t *testing.T) {
+	dir, err := os.MkdirTemp("", "hangs-") // short, for the socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	inDocker, err := docker.Dial(func(name string) string { return map[string]string{"DOCKER_HOST": "unix://" + path}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	inContainerd, err := containerd.Dial(path, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inContainerd.Close()
+	for name, to := range map[string]daemon.Daemon{"docker": inDocker, "containerd": inContainerd, "podman": podman.Socket(path)} {
+		_, err := to.Load(t.Context(), daemon.Image{Patience: time.Millisecond})
+		if err == nil || !strings.HasPrefix(err.Error(), name) || !strings.Contains(err.Error(), "no answer within 1ms") {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
 }

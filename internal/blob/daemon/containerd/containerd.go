@@ -69,7 +69,9 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 
 // Load implements [daemon.Daemon].
 func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error) {
-	v, err := c.Version(ctx)
+	asking, stop := im.Asking(ctx)
+	defer stop()
+	v, err := c.Version(asking)
 	if err != nil {
 		return daemon.Loaded{}, err
 	}

@@ -69,7 +69,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return fmt.Errorf("docker %s: %w", c.host, context.Cause(ctx))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("docker %s: %w: join the group docker, or run as root", c.host, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

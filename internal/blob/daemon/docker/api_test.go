@@ -1,8 +1,13 @@
 package docker
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 )
@@ -25,6 +30,20 @@ func TestALoadFailsWhenTheDaemonSaysSoOrStops(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader("{\"stream\":\"Loading\"}\n"), errorReader{})
 	if err := outcome(broken); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a connection that broke: %v", err)
+	}
+}
+
+// TestAnUpgradeEndsWithItsContext: gRPC waits for who dials, whatever its own limit is.
+func TestAnUpgradeEndsWithItsContext(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		http.ReadRequest(bufio.NewReader(theirs))
+		cancel()
+	}()
+	if _, err := upgrade(ctx, ours); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error is %v", err)
 	}
 }
 

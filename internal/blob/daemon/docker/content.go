@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -113,7 +114,7 @@ func (c *Client) buildkit() (*grpc.ClientConn, error) {
 		if err != nil {
 			return nil, err
 		}
-		upgraded, err := upgrade(conn)
+		upgraded, err := upgrade(ctx, conn)
 		if err != nil {
 			conn.Close()
 		}
@@ -121,8 +122,9 @@ func (c *Client) buildkit() (*grpc.ClientConn, error) {
 	})
 }
 
-// upgrade turns an HTTP connection into one that speaks gRPC.
-func upgrade(conn net.Conn) (net.Conn, error) {
+// upgrade turns an HTTP connection into one that speaks gRPC, unless ctx ends before.
+func upgrade(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
 	req, err := http.NewRequest(http.MethodPost, "http://docker/grpc", nil)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,9 @@ type Client struct {
 
 // Load implements [daemon.Daemon].
 func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error) {
-	about, err := c.about(ctx)
+	asking, stop := im.Asking(ctx)
+	defer stop()
+	about, err := c.about(asking)
 	if err != nil {
 		return daemon.Loaded{}, err
 	}

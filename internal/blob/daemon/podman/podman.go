@@ -77,7 +77,9 @@ func socket(getenv func(string) string) string {
 
 // Load implements [daemon.Daemon].
 func (c *Client) Load(ctx context.Context, im daemon.Image) (daemon.Loaded, error) {
-	version, own, err := c.podman.about(ctx)
+	asking, stop := im.Asking(ctx)
+	defer stop()
+	version, own, err := c.podman.about(asking)
 	if err != nil {
 		return daemon.Loaded{}, fmt.Errorf("podman: %w", err)
 	}
