@@ -120,17 +120,27 @@ func (s *Registry) log(r *http.Request, w *recorder, started time.Time, err erro
 	if s.Answered != nil {
 		s.Answered(knownMethod(r.Method), w.status, w.written, time.Since(started))
 	}
-	level, args := slog.LevelInfo, []any{"status", w.status, "bytes", w.written, "took", time.Since(started), "from", r.RemoteAddr}
+	args := []any{"status", w.status, "bytes", w.written, "took", time.Since(started), "from", r.RemoteAddr}
 	if w.who != "" {
 		args = append(args, "user", w.who)
 	}
 	if err != nil {
 		args = append(args, "error", err)
 	}
-	if gone := new(store.GoneError); w.status >= http.StatusInternalServerError || errors.As(err, &gone) {
+	level := slog.LevelInfo
+	if isTrouble(r, w.status, err) {
 		level = slog.LevelError
 	}
 	s.Log.Log(r.Context(), level, r.Method+" "+r.URL.RequestURI(), args...)
+}
+
+// isTrouble reports whether an error is for the operator to look at: one of ours, or of a store, also when the answer had begun. What a client
+// does wrong is not, nor that it goes away.
+func isTrouble(r *http.Request, status int, err error) bool {
+	if gone := new(store.GoneError); errors.As(err, &gone) {
+		return true
+	}
+	return r.Context().Err() == nil && (status >= http.StatusInternalServerError || err != nil && status < http.StatusBadRequest)
 }
 
 // knownMethod keeps what strangers call methods from becoming names that are remembered.
