@@ -45,6 +45,7 @@ type helper struct {
 type answer struct {
 	mu      sync.Mutex // held while the helper runs
 	headers http.Header
+	since   time.Time // on the wall: it is not good before, when the clock was set back
 	until   time.Time
 	err     error // of the last time that it ran
 	ended   time.Time
@@ -104,7 +105,7 @@ func (h *Helpers) Headers(ctx context.Context, uri string) (http.Header, error) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case a.headers != nil && h.now().Before(a.until):
+	case a.headers != nil && a.isGood(h.now()):
 		return a.headers, nil
 	case a.err != nil && !a.ended.Before(asked):
 		return nil, a.err
@@ -117,7 +118,7 @@ func (h *Helpers) Headers(ctx context.Context, uri string) (http.Header, error) 
 	if err != nil {
 		return nil, cmp.Or(a.err, ctx.Err())
 	}
-	a.headers, a.until = said.Headers, said.Expires
+	a.headers, a.since, a.until = said.Headers, h.now().Round(0), said.Expires
 	if a.headers == nil {
 		a.headers = http.Header{}
 	}
@@ -126,6 +127,8 @@ func (h *Helpers) Headers(ctx context.Context, uri string) (http.Header, error) 
 	}
 	return a.headers, nil
 }
+
+func (a *answer) isGood(now time.Time) bool { return !now.Before(a.since) && now.Before(a.until) }
 
 // pathFor chooses the helper whose scope is closest to host. Of two with the same scope the later one counts.
 func (h *Helpers) pathFor(host string) string {

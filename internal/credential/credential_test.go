@@ -104,8 +104,9 @@ func TestAnswersAreKeptForAsLongAsTheyAreGood(t *testing.T) {
 		after        time.Duration
 		asked        int
 	}{
-		{"until it expires", `{"headers": {}, "expires": "2026-01-02T04:04:05+01:00"}`, -time.Minute, 1},
+		{"until it expires", `{"headers": {}, "expires": "2026-01-02T04:06:05+01:00"}`, time.Minute, 1},
 		{"not when it expired", `{"headers": {}, "expires": "2026-01-02T03:10:05Z"}`, 7 * time.Minute, 2},
+		{"not when the clock was set back", `{"headers": {}, "expires": "2026-01-02T03:10:05Z"}`, -24 * time.Hour, 2},
 		{"half an hour when it does not say", `{"headers": {}}`, 29 * time.Minute, 1},
 		{"no longer than that", `{"headers": {}}`, 31 * time.Minute, 2},
 	} {
