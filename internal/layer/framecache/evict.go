@@ -1,6 +1,7 @@
 package framecache
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -43,7 +44,9 @@ func evict(dir string, limit int64) int64 {
 	if total <= limit {
 		return total
 	}
-	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	now := time.Now()
+	unused := func(f fs.FileInfo) time.Duration { return now.Sub(f.ModTime()).Abs() } // the future is as far: the clock was set back
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return cmp.Compare(unused(b), unused(a)) })
 	for _, info := range files {
 		if total <= limit-limit/8 {
 			break

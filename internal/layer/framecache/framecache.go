@@ -104,7 +104,7 @@ func (c *Cache) Get(k Key, to []byte) ([]byte, bool) {
 		os.Remove(f.Name())
 		return to[:n], false
 	}
-	if now := time.Now(); now.Sub(info.ModTime()) > fresh {
+	if now := time.Now(); now.Sub(info.ModTime()).Abs() > fresh {
 		os.Chtimes(f.Name(), now, now)
 	}
 	return to[:end], true

@@ -145,6 +145,40 @@ func TestUseKeepsAnEntry(t *testing.T) {
 	}
 }
 
+// What was used in the future, since when the clock was set back, must not push out all that is used from now on.
+func TestClocksJump(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, shards*8000)
+	var keys []Key // of one shard
+	for i := 0; len(keys) < 20; i++ {
+		if k := KeyOf("p", fmt.Append(nil, i)); k[0] == 0 {
+			keys = append(keys, k)
+		}
+	}
+	for _, k := range keys[:10] {
+		c.Put(k, make([]byte, 1000))
+	}
+	old, future := 0, time.Now().AddDate(1, 0, 0)
+	for _, k := range keys[:10] {
+		if os.Chtimes(c.path(k), future, future) == nil {
+			old++
+		}
+	}
+	used := keys[9]
+	if _, ok := c.Get(used, nil); !ok || old < 5 {
+		t.Fatalf("%d frames are there, and the newest: %v", old, ok)
+	}
+	c = open(t, dir, shards*8000)
+	for _, k := range keys[10:13] {
+		c.Put(k, make([]byte, 1000))
+	}
+	for i, k := range append([]Key{used}, keys[10:13]...) {
+		if _, ok := c.Get(k, nil); !ok {
+			t.Errorf("frame %d is gone, which was used after the clock was set back", i)
+		}
+	}
+}
+
 func TestDeletingTheCacheWhileItIsUsedIsHarmless(t *testing.T) {
 	dir := t.TempDir()
 	caches := []*Cache{open(t, dir, shards*5000), open(t, dir, shards*5000)}
