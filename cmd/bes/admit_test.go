@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -17,7 +19,10 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/bazel-contrib/rules_img/internal/registry/auth"
 )
 
 const token = "fedcba98765432100123456789abcdef"
@@ -101,5 +106,23 @@ func TestOnlyThoseWhoAreKnownAreHeard(t *testing.T) {
 	large := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token, "x", strings.Repeat("x", 100<<10))
 	if _, err := client.PublishLifecycleEvent(large, &buildpb.PublishLifecycleEventRequest{}); err == nil {
 		t.Error("headers of 100 KiB are taken")
+	}
+}
+
+func TestGuessesAreInTheLog(t *testing.T) {
+	known, err := auth.ParseTokens(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	come := admit(&auth.Gate{Tokens: known}, slog.New(slog.NewTextHandler(&log, nil)))
+	for _, shown := range []string{token, "guess"} {
+		_, err := come(t.Context(), &tap.Info{FullMethodName: "/x/" + shown[:2], Header: metadata.Pairs("authorization", "Bearer "+shown)})
+		if (err == nil) != (shown == token) {
+			t.Errorf("%s: %v", shown, err)
+		}
+	}
+	if got := log.String(); !strings.Contains(got, `msg=/x/gu error="not admitted"`) || strings.Contains(got, "/x/fe") || strings.Contains(got, "guess") {
+		t.Errorf("the log is %q", got)
 	}
 }

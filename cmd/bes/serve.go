@@ -110,7 +110,7 @@ func (o options) server(service *bes.Server) (*grpc.Server, error) {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(o.maxMessage),
 		grpc.MaxConcurrentStreams(1000),
-		grpc.InTapHandle(admit(gate)),
+		grpc.InTapHandle(admit(gate, service.Log)),
 		grpc.MaxHeaderListSize(64 << 10),
 		grpc.ConnectionTimeout(min(o.stall, 10*time.Second)), // for TLS and HTTP/2 to be agreed on
 		// A build may be silent for long, and a load balancer between drops what is.
