@@ -231,7 +231,7 @@ func (k keeping) RoundTrip(r *http.Request) (*http.Response, error) {
 func lifetime(seconds int) time.Duration {
 	life := time.Minute // by the specification
 	if seconds > 0 {
-		life = time.Duration(seconds) * time.Second
+		life = time.Duration(min(seconds, 1<<30)) * time.Second
 	}
 	return life - min(life/4, 30*time.Second)
 }

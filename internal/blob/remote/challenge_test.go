@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -80,6 +81,18 @@ func TestRetryAfterIsRead(t *testing.T) {
 		if got := retryAfter(header, now); got != want {
 			t.Errorf("%q is %v; want %v", header, got, want)
 		}
+	}
+}
+
+// However long a token server says that a token lives, it is asked for again only when that is over.
+func TestTokensLive(t *testing.T) {
+	for seconds, want := range map[int]time.Duration{0: 45 * time.Second, -1: 45 * time.Second, 4: 3 * time.Second, 3600: 3570 * time.Second} {
+		if got := lifetime(seconds); got != want {
+			t.Errorf("%d seconds are %v: want %v", seconds, got, want)
+		}
+	}
+	if got := lifetime(math.MaxInt); got < 365*24*time.Hour {
+		t.Errorf("a token for ever lives for %v", got)
 	}
 }
 
