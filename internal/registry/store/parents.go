@@ -11,13 +11,14 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// maxFamilies bounds how many manifests' children are remembered; a hundred of each take some 3 KiB.
-const maxFamilies = 20_000
+// maxFamilies bounds how many digests of manifests and their children are remembered, of 32 bytes each. A manifest may have a hundred thousand.
+const maxFamilies = 2_000_000
 
 // families remembers what manifests refer to. A manifest never changes, so that whoever deletes reads only those that are new.
 type families struct {
 	mu       sync.Mutex
 	children map[[32]byte][][32]byte
+	size     int
 }
 
 func (f *families) of(parent oci.Digest) ([][32]byte, bool) {
@@ -30,8 +31,9 @@ func (f *families) of(parent oci.Digest) ([][32]byte, bool) {
 func (f *families) remember(parent oci.Digest, children [][32]byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.children == nil || len(f.children) >= maxFamilies {
-		f.children = map[[32]byte][][32]byte{}
+	f.size += 1 + len(children)
+	if f.children == nil || f.size > maxFamilies {
+		f.children, f.size = map[[32]byte][][32]byte{}, 1+len(children)
 	}
 	f.children[key(parent)] = children
 }
