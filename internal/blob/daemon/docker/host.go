@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -86,7 +87,7 @@ func parseHost(s string, getenv func(string) string) (host, error) {
 	case "tcp", "http", "https":
 		h := host{network: "tcp", address: u.Host}
 		if getenv("DOCKER_TLS_VERIFY") != "" || u.Scheme == "https" {
-			h.tls, err = clientTLS(u.Hostname(), getenv("DOCKER_CERT_PATH"), getenv("HOME"))
+			h.tls, err = clientTLS(u.Hostname(), getenv("DOCKER_CERT_PATH"), home(getenv))
 		}
 		return h, err
 	}
@@ -113,11 +114,14 @@ func clientTLS(name, folder, home string) (*tls.Config, error) {
 	return &tls.Config{ServerName: name, RootCAs: roots, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
 }
 
+// home is the user's directory, by the name that it has in Windows too.
+func home(getenv func(string) string) string { return cmp.Or(getenv("HOME"), getenv("USERPROFILE")) }
+
 // contextHost is the host of the current context, or empty for the default one.
 func contextHost(getenv func(string) string) (string, error) {
 	folder := getenv("DOCKER_CONFIG")
 	if folder == "" {
-		folder = filepath.Join(getenv("HOME"), ".docker")
+		folder = filepath.Join(home(getenv), ".docker")
 	}
 	name := getenv("DOCKER_CONTEXT")
 	if name == "" {

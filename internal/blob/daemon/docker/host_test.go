@@ -10,7 +10,7 @@ import (
 )
 
 func TestHostIsWhereDockersCommandLooks(t *testing.T) {
-	config := t.TempDir()
+	config := filepath.Join(t.TempDir(), ".docker")
 	write := func(name, body string) {
 		t.Helper()
 		path := filepath.Join(config, name)
@@ -36,6 +36,7 @@ func TestHostIsWhereDockersCommandLooks(t *testing.T) {
 		"DOCKER_HOST is a socket":     {map[string]string{"DOCKER_HOST": "unix:///x/y.sock", "DOCKER_CONTEXT": "remote"}, "unix:///x/y.sock"},
 		"DOCKER_HOST is an address":   {map[string]string{"DOCKER_HOST": "tcp://h:1"}, "tcp://h:1"},
 		"the current context":         {map[string]string{"DOCKER_CONFIG": config}, "unix:///home/me/.docker/run/docker.sock"},
+		"the home of Windows":         {map[string]string{"USERPROFILE": filepath.Dir(config)}, "unix:///home/me/.docker/run/docker.sock"},
 		"DOCKER_CONTEXT":              {map[string]string{"DOCKER_CONFIG": config, "DOCKER_CONTEXT": "remote"}, "tcp://10.0.0.1:2375"},
 		"DOCKER_CONTEXT is default":   {map[string]string{"DOCKER_CONFIG": config, "DOCKER_CONTEXT": "default"}, "unix:///var/run/docker.sock"},
 		"a context by ssh":            {map[string]string{"DOCKER_CONFIG": config, "DOCKER_CONTEXT": "ssh"}, "LOADER_BINARY=docker"},
