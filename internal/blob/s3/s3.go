@@ -6,6 +6,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -30,6 +32,8 @@ type Options struct {
 	Region string
 	// Profile is that of the shared credentials file; empty is the environment's keys, the default profile, or what the machine has in its cloud.
 	Profile string
+	// Stall is how long the server may stand still before a transfer is given up; 0 is two minutes, since it may take one for an answer.
+	Stall time.Duration
 }
 
 // Bucket is a store of blobs: a [blob.Source], [blob.RangeOpener] and [blob.Sink]. Wrap what is read in [blob.Retry] and [blob.Verify].
@@ -44,7 +48,11 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := minio.New(host, &minio.Options{Creds: o.credentials(), Secure: secure, Region: o.Region, MaxRetries: 1})
+	transport, err := transport(secure, cmp.Or(o.Stall, 2*time.Minute))
+	if err != nil {
+		return nil, fmt.Errorf("s3 %s: %w", host, err)
+	}
+	client, err := minio.New(host, &minio.Options{Creds: o.credentials(), Secure: secure, Transport: transport, Region: o.Region, MaxRetries: 1})
 	if err != nil {
 		return nil, fmt.Errorf("s3 %s: %w", host, err)
 	}
