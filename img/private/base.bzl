@@ -1,6 +1,7 @@
 """What an image stands on."""
 
 load(":image.bzl", "manifests_of")
+load(":label.bzl", "written")
 load(":platforms.bzl", "choose", "format_platform")
 load(":providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "PullInfo")
 
@@ -24,8 +25,8 @@ def choose_base(ctx, base, platform, os_version):
     found = choose([c for c in candidates if _is_version(os_version, c)], platform)
     if not found:
         fail("{}: base: {} has nothing for {}: it has {}. Build for one of these (--platforms, or the attribute platform{}), or choose another base.".format(
-            ctx.label,
-            base.label,
+            written(ctx.label),
+            written(base.label),
             _with_version(platform, os_version),
             ", ".join([_with_version(c, _version(c)) for c in candidates]) or "no platform",
             " and os_version" if os_version else "",

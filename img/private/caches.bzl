@@ -1,6 +1,7 @@
 """Where a run target finds the layers that are not among its files: Bazel's caches, as the settings name them."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load(":label.bzl", "written")
 load(":settings.bzl", "setting")
 
 visibility("//img/private/rules/...")
@@ -29,5 +30,5 @@ def caches(ctx, strategies):
         "remote_cache": ctx.attr._remote_cache[BuildSettingInfo].value,
     }
     if "@" in fields["remote_cache"] and not fields["remote_cache"].startswith("unix:"):
-        fail("{}: the setting remote_cache has a user or a password, which would become part of a build output: set $IMG_REAPI_ENDPOINT to that endpoint instead, or have a credential helper".format(ctx.label))
+        fail("{}: the setting remote_cache has a user or a password, which would become part of a build output: set $IMG_REAPI_ENDPOINT to that endpoint instead, or have a credential helper".format(written(ctx.label)))
     return {k: v for k, v in fields.items() if v}

@@ -5,6 +5,8 @@ file, written when the action runs, so that depsets stay lazy and paths can be m
 side and states the format of each kind.
 """
 
+load(":label.bzl", "written")
+
 visibility(["//img/private/...", "//tests/..."])
 
 def request(ctx, kind, version = 1, **header):
@@ -22,7 +24,7 @@ def request(ctx, kind, version = 1, **header):
     args = ctx.actions.args()
     args.use_param_file("@%s", use_always = True)
     args.set_param_file_format("multiline")
-    fields = {"kind": kind, "version": version}
+    fields = {"kind": kind, "name": written(ctx.label), "version": version}
     fields.update({k: v for k, v in header.items() if v != None})
     args.add(json.encode(fields))
     return args

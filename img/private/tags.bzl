@@ -1,5 +1,7 @@
 """The attributes by which images get names."""
 
+load(":label.bzl", "written")
+
 visibility("//img/private/rules/...")
 
 TAG_ATTRS = {
@@ -25,5 +27,5 @@ def tags_of(ctx):
       list of str.
     """
     if ctx.attr.tag and ctx.attr.tag_list:
-        fail("{}: tag and tag_list are both set: use one".format(ctx.label))
+        fail("{}: tag and tag_list are both set: use one".format(written(ctx.label)))
     return [ctx.attr.tag] if ctx.attr.tag else ctx.attr.tag_list

@@ -27,7 +27,6 @@ def blob_action(ctx, *, tool, registries, repository, digest, size, auth_file):
     args = request(
         ctx,
         "blob",
-        name = str(ctx.label),
         registries = registries,
         repository = repository,
         digest = digest,

@@ -29,7 +29,6 @@ def from_oci_layout_action(ctx, *, tool, layout, platforms, layer_types, further
     args = request(
         ctx,
         "from-oci-layout",
-        name = str(ctx.label),
         platforms = platforms,
         layer_types = layer_types or None,
         further_digest = further_digest,

@@ -22,7 +22,7 @@ def index_action(ctx, *, tool, manifests, annotations, annotations_file, templat
         index = ctx.actions.declare_file(ctx.label.name + ".index.json"),
         digest = ctx.actions.declare_file(ctx.label.name + ".digest"),
     )
-    args = request(ctx, "index", name = str(ctx.label), annotations = annotations or None, **(templates.header if templates else {}))
+    args = request(ctx, "index", annotations = annotations or None, **(templates.header if templates else {}))
     descriptors = [m.descriptor for m in manifests]
     record(args, "descriptor", descriptors)
     inputs = list(descriptors)

@@ -42,7 +42,6 @@ def layer_action(
     args = request(
         ctx,
         "layer",
-        name = str(ctx.label),
         create_parents = create_parents,
         tree_artifacts = tree_artifacts,
         annotations = annotations or None,

@@ -36,7 +36,6 @@ def layer_from_tar_action(
     args = request(
         ctx,
         "layer-from-tar",
-        name = str(ctx.label),
         source = source,
         optimize = optimize,
         media_type = media_type or None,

@@ -30,7 +30,6 @@ def layout_action(ctx, *, tool, image, format, output, shallow, names = None, ta
     args = request(
         ctx,
         "layout",
-        name = str(ctx.label),
         format = format,
         shallow = shallow or None,
         names = names or None,

@@ -33,7 +33,6 @@ def manifest_action(ctx, *, tool, platform, base, layers, templates, files, conf
     args = request(
         ctx,
         "manifest",
-        name = str(ctx.label),
         os = platform.os,
         architecture = platform.architecture,
         variant = platform.variant or None,

@@ -25,7 +25,7 @@ def plan_action(ctx, *, tool, image, pull, tag_file, templates, places, **operat
     Returns:
       File: the plan.
     """
-    args = request(ctx, "plan", name = str(ctx.label), workspace = ctx.workspace_name, **(operation | (templates.header if templates else {})))
+    args = request(ctx, "plan", workspace = ctx.workspace_name, **(operation | (templates.header if templates else {})))
     manifests = manifests_of(image)
     record(args, "root", [index_of(image) or image.manifest])
     configs = {m.config: True for m in manifests}
@@ -65,7 +65,6 @@ def merge_plans_action(ctx, *, tool, plans, push_strategy, load_strategy, caches
     args = request(
         ctx,
         "plan",
-        name = str(ctx.label),
         workspace = ctx.workspace_name,
         push_strategy = push_strategy or None,
         load_strategy = load_strategy or None,

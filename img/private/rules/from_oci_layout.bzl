@@ -1,6 +1,7 @@
 """Images out of OCI layouts that other tools made."""
 
 load("//img/private:compression.bzl", "DIGEST_ATTRS", "further_digest")
+load("//img/private:label.bzl", "written")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private/actions:from_oci_layout.bzl", "from_oci_layout_action")
@@ -55,7 +56,7 @@ def _image_manifest_from_oci_layout_impl(ctx):
 def _image_index_from_oci_layout_impl(ctx):
     for platform in ctx.attr.manifests:
         if len(platform.split("/")) not in [2, 3]:
-            fail("{}: manifests: {}: want os/architecture or os/architecture/variant, such as linux/arm64".format(ctx.label, repr(platform)))
+            fail("{}: manifests: {}: want os/architecture or os/architecture/variant, such as linux/arm64".format(written(ctx.label), repr(platform)))
     tool = ctx.toolchains["//img:toolchain_type"]
     made = from_oci_layout_action(
         ctx,

@@ -1,5 +1,6 @@
 """Images that were not built here, as a repository rule laid them out."""
 
+load("//img/private:label.bzl", "written")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo", "PullInfo")
 
 # Loaded by the BUILD files that repository rules write.
@@ -31,7 +32,7 @@ def _imported_manifest_impl(ctx):
 def _one_file(ctx, target):
     files = target[DefaultInfo].files.to_list()
     if len(files) != 1:
-        fail("{}: blobs: {} has {} files: want the one blob".format(ctx.label, target.label, len(files)))
+        fail("{}: blobs: {} has {} files: want the one blob".format(written(ctx.label), written(target.label), len(files)))
     return files[0]
 
 imported_manifest = rule(

@@ -1,6 +1,7 @@
 """image_index: one image for many platforms."""
 
 load("//img/private:base.bzl", "only_pull")
+load("//img/private:label.bzl", "written")
 load("//img/private:platforms.bzl", "format_platform")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
@@ -13,7 +14,7 @@ visibility("//img")
 
 def _image_index_impl(ctx):
     if not ctx.attr.manifests:
-        fail("{}: manifests: is empty: name the images of the index".format(ctx.label))
+        fail("{}: manifests: is empty: name the images of the index".format(written(ctx.label)))
     targets = _in_order(ctx)
     manifests = [t[ImageManifestInfo] for t in targets]
     _no_platform_twice(ctx, manifests)
@@ -48,7 +49,7 @@ def _no_platform_twice(ctx, manifests):
         version = m.structured_config.get("os.version")
         name = format_platform(m) + (" " + version if version else "")
         if name in seen:
-            fail("{}: manifests: two are for {}: an index has one for each platform".format(ctx.label, name))
+            fail("{}: manifests: two are for {}: an index has one for each platform".format(written(ctx.label), name))
         seen[name] = True
 
 image_index = rule(

@@ -1,6 +1,7 @@
 """image_layer: files of a build become one layer of an image."""
 
 load("//img/private:compression.bzl", "COMPRESSION_ATTRS", "MEDIA_TYPE", "compression")
+load("//img/private:label.bzl", "written")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto", "setting")
 load("//img/private/actions:layer.bzl", "layer_action")
@@ -32,7 +33,7 @@ def _image_layer_impl(ctx):
 def _metadata(ctx, attribute, text):
     value = json.decode(text, default = None)
     if type(value) != "dict":
-        fail("%s: %s: want what file_metadata() returns, a JSON object; got %r" % (ctx.label, attribute, text))
+        fail("%s: %s: want what file_metadata() returns, a JSON object; got %r" % (written(ctx.label), attribute, text))
     return value
 
 def _content(ctx, path, target):
@@ -43,7 +44,7 @@ def _content(ctx, path, target):
         return _program(path, executable, info)
     files = info.files.to_list()
     if not files:
-        fail("%s: srcs: %s, for %r, has no default outputs: name a target that makes files" % (ctx.label, target.label, path))
+        fail("%s: srcs: %s, for %r, has no default outputs: name a target that makes files" % (written(ctx.label), written(target.label), path))
     return struct(
         path = path,
         into = path.endswith("/") or len(files) > 1,

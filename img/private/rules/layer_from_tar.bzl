@@ -1,6 +1,7 @@
 """layer_from_tar: an archive that exists becomes one layer of an image."""
 
 load("//img/private:compression.bzl", "ARCHIVES", "COMPRESSION_ATTRS", "MEDIA_TYPE", "archive_compression", "compression")
+load("//img/private:label.bzl", "written")
 load("//img/private:providers.bzl", "LayerInfo")
 load("//img/private:settings.bzl", "auto")
 load("//img/private/actions:layer_from_tar.bzl", "layer_from_tar_action")
@@ -50,7 +51,7 @@ def _compress(ctx, source, estargz):
     if compress == "auto":
         compress = auto("auto", ctx.attr._compress) if estargz or ctx.attr.optimize else source
     if estargz and compress == "none":
-        fail("%s: estargz: an uncompressed layer cannot be mounted lazily: set compress to gzip or zstd, or estargz to disabled" % ctx.label)
+        fail("%s: estargz: an uncompressed layer cannot be mounted lazily: set compress to gzip or zstd, or estargz to disabled" % written(ctx.label))
     return compress
 
 layer_from_tar = rule(

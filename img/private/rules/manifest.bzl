@@ -2,6 +2,7 @@
 
 load("//img/private:base.bzl", "choose_base", "only_pull")
 load("//img/private:compression.bzl", "ARCHIVES", "DIGEST_ATTRS", "MEDIA_TYPE", "archive_compression", "plain_compression")
+load("//img/private:label.bzl", "written")
 load("//img/private:providers.bzl", "ImageIndexInfo", "ImageManifestInfo", "LayerInfo")
 load("//img/private:shallow.bzl", "SHALLOW_ATTRS", "shallow_layouts")
 load("//img/private:stamping.bzl", "TEMPLATE_ATTRS", "is_template", "template_data")
@@ -91,8 +92,8 @@ def _layers(ctx, target, made):
     files = target[DefaultInfo].files.to_list()
     if not files or [f for f in files if not archive_compression(f)]:
         fail("{}: layers: {} is neither a layer nor made of archives ({}): wrap it in image_layer(srcs = {{...}})".format(
-            ctx.label,
-            target.label,
+            written(ctx.label),
+            written(target.label),
             ", ".join(ARCHIVES.keys()),
         ))
     for f in files:

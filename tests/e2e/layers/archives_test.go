@@ -31,7 +31,7 @@ func describe(t *testing.T, name, mediaType, path string, annotations map[string
 	bazeltest.Must(t, err)
 	raw, err := io.ReadAll(decompressed(t, path))
 	bazeltest.Must(t, err)
-	return layerMetadata{"@@//:" + name, mediaType, oci.DigestOf(b), int64(len(b)), oci.DigestOf(raw), annotations}
+	return layerMetadata{"//:" + name, mediaType, oci.DigestOf(b), int64(len(b)), oci.DigestOf(raw), annotations}
 }
 
 func TestLayersFromArchives(t *testing.T) {
