@@ -91,6 +91,8 @@ def _layers(ctx, target, made):
         return [target[LayerInfo]]
     files = target[DefaultInfo].files.to_list()
     if not files or [f for f in files if not archive_compression(f)]:
+        if ImageManifestInfo in target or ImageIndexInfo in target:
+            fail("{}: layers: {} is an image: name it as base to build on it, or name its layers here".format(written(ctx.label), written(target.label)))
         fail("{}: layers: {} is neither a layer nor made of archives ({}): wrap it in image_layer(srcs = {{...}})".format(
             written(ctx.label),
             written(target.label),
