@@ -34,7 +34,21 @@ def _metadata(ctx, attribute, text):
     value = json.decode(text, default = None)
     if type(value) != "dict":
         fail("%s: %s: want what file_metadata() returns, a JSON object; got %r" % (written(ctx.label), attribute, text))
+    for field, (kind, wanted) in _METADATA.items():
+        if field in value and type(value[field]) != kind:
+            fail("%s: %s: %s is %s: want %s" % (written(ctx.label), attribute, field, json.encode(value[field]), wanted))
     return value
+
+# Field of file_metadata() → its type, and how to say so. What the value may be is checked when the layer is made.
+_METADATA = {
+    "gid": ("int", "a number"),
+    "gname": ("string", "a string"),
+    "mode": ("string", "a string of octal digits, such as \"0644\""),
+    "mtime": ("string", "a string, such as \"2024-01-31T12:00:00Z\""),
+    "pax_records": ("dict", "a dict of strings"),
+    "uid": ("int", "a number"),
+    "uname": ("string", "a string"),
+}
 
 def _content(ctx, path, target):
     """What one entry of srcs adds: files at a path or into it, and the runfiles of an executable."""
