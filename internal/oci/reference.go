@@ -30,9 +30,13 @@ func ParseReference(s string) (Reference, error) {
 	return ref, nil
 }
 
-// NewReference makes a reference of a registry (Docker Hub when empty) and a repository that are known apart.
+// NewReference makes a reference of a registry (Docker Hub when empty) and a repository that are known apart. Docker Hub has no repository whose
+// first part has a dot or a colon, so there it is taken for a registry that was not set apart.
 func NewReference(registry, repository string) (Reference, error) {
 	ref := canonical(registry, repository)
+	if host, rest, ok := strings.Cut(repository, "/"); ok && ref.Registry == DockerHub && strings.ContainsAny(host, ".:") {
+		return Reference{}, fmt.Errorf("repository %q begins with a registry: set registry %q and repository %q", repository, host, rest)
+	}
 	if err := ref.check(); err != nil {
 		return Reference{}, fmt.Errorf("reference %q: %w", ref.Name(), err)
 	}

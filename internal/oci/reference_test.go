@@ -79,6 +79,14 @@ func TestNewReferenceTakesTheEmptyRegistryForDockerHub(t *testing.T) {
 	if err != nil || got.Name() != "index.docker.io/library/ubuntu" {
 		t.Errorf("is %v, %v", got, err)
 	}
+	for _, repository := range []string{"ghcr.io/team/app", "localhost:5000/app", "ghcr.io/team/app:v1"} {
+		if got, err := NewReference("", repository); err == nil || !strings.Contains(err.Error(), "begins with a registry") {
+			t.Errorf("%s on Docker Hub gave %v, %v; want an error that says where its registry goes", repository, got, err)
+		}
+	}
+	if got, err := NewReference("mirror.example", "ghcr.io/team/app"); err != nil {
+		t.Errorf("a repository of a mirror gave %v, %v", got, err)
+	}
 	if got, err := NewReference("ghcr.io/sub", "x"); err == nil {
 		t.Errorf("a registry with a path gave %v; want an error", got)
 	}
