@@ -19,10 +19,15 @@ _WORKER = _PROCESS | {
 
 def _image_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
-        tool_exe = ctx.file.tool_exe,
+        tool_exe = ctx.file._exec_tool_exe,
+        data_tool_exe = ctx.file.tool_exe,
         # Bazel hands mapped paths even to a worker without a sandbox, where they lead nowhere.
         execution_requirements = _PROCESS if ctx.attr._mapped_paths[BazelFlagInfo].enabled else _WORKER,
     )]
+
+# A toolchain is configured for the target platform, whichever type it is registered for: what actions run has to be asked for.
+def _same_tool(tool_exe):
+    return tool_exe
 
 image_toolchain = rule(
     implementation = _image_toolchain_impl,
@@ -31,7 +36,12 @@ image_toolchain = rule(
         "tool_exe": attr.label(
             allow_single_file = True,
             mandatory = True,
-            doc = "The `img` executable, for the platform that the `toolchain()` names.",
+            doc = "The `img` executable: a file for the platform that the `toolchain()` names, or a target, which is built for the execution platform where actions run it, and for the target platform where a run target becomes it.",
+        ),
+        "_exec_tool_exe": attr.label(
+            allow_single_file = True,
+            cfg = "exec",
+            default = _same_tool,
         ),
         "_mapped_paths": attr.label(default = "//img/private:mapped_paths", providers = [BazelFlagInfo]),
     },

@@ -35,3 +35,28 @@ _RUN_ATTRS = {"extension": attr.string(), "tool": attr.string(mandatory = True)}
 
 # What a target runs, when it is built for this machine or another.
 run_tool_test = analysistest.make(_run_tool_impl, attrs = _RUN_ATTRS, config_settings = _OWN)
+
+# The same, with toolchains of a tool that is built.
+_BUILT = _OWN | {"//command_line_option:extra_toolchains": str(Label("//tests/toolchain/built:all"))}
+
+def _is_for_execution(path):
+    return "-exec" in path.split("/")[1]
+
+def _built_toolchain_impl(ctx):
+    env = analysistest.begin(ctx)
+    tool = action(env, "ImgLayer").argv[0]
+    asserts.true(env, tool.endswith("/built_img") and _is_for_execution(tool), "actions run " + tool)
+    return analysistest.end(env)
+
+built_toolchain_test = analysistest.make(_built_toolchain_impl, config_settings = _BUILT)
+
+def _built_run_tool_impl(ctx):
+    env = analysistest.begin(ctx)
+    executable = analysistest.target_under_test(env)[DefaultInfo].files_to_run.executable
+    for a in analysistest.target_actions(env):
+        if executable in a.outputs.to_list():
+            tool = a.inputs.to_list()[0].path
+            asserts.true(env, tool.endswith("/built_img") and not _is_for_execution(tool), "the target becomes " + tool)
+    return analysistest.end(env)
+
+built_run_tool_test = analysistest.make(_built_run_tool_impl, config_settings = _BUILT)

@@ -5,7 +5,7 @@ load("//img/private:providers.bzl", "DeployToolInfo")
 visibility("//img")
 
 def _img_deploy_tool_impl(ctx):
-    tool = ctx.file.tool_exe or ctx.toolchains["//img:data_toolchain_type"].tool_exe
+    tool = ctx.file.tool_exe or ctx.toolchains["//img:data_toolchain_type"].data_tool_exe
     return [DefaultInfo(files = depset([tool])), DeployToolInfo(tool = tool)]
 
 img_deploy_tool = rule(
