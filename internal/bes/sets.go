@@ -13,8 +13,9 @@ import (
 	"github.com/bazel-contrib/rules_img/proto/bep"
 )
 
-// maxSets bounds the bytes of one stream's sets, which a build of a million files has a tenth of.
-const maxSets = 4 << 30
+// maxSets bounds the bytes of one stream's sets, which a build of a million files has a tenth of. Where a set is stays in memory, for which each
+// counts as leastSet at least; maxID bounds its ID, for which Bazel has a number.
+const maxSets, leastSet, maxID = 4 << 30, 1 << 10, 1 << 10
 
 // sets are the sets of files that a stream has named so far. Any later event may refer to any of them, and a big build has many: they are in a
 // file, and only where they are is in memory. The file outlives the process, because Bazel does not send again what was acknowledged.
@@ -22,7 +23,8 @@ type sets struct {
 	file *os.File
 	at   map[string]span
 	end  int64
-	dirt bool // not all is on the disk yet
+	size int64 // of all sets, as maxSets counts them
+	dirt bool  // not all is on the disk yet
 }
 
 // span is where a set is in the file.
@@ -102,6 +104,7 @@ func (s *sets) record(offset, size int64) ([]byte, error) {
 func (s *sets) note(id string, set *bep.NamedSetOfFiles, size int) {
 	s.at[id] = span{s.end, int32(size), s.hasPlans(set)}
 	s.end += int64(head + size)
+	s.size += max(leastSet, int64(head+size))
 }
 
 // hasPlans reports whether a set may lead to a plan: one that is lost may.
@@ -125,12 +128,15 @@ func (s *sets) add(e *bep.BuildEvent) error {
 	if _, known := s.at[id]; known {
 		return nil
 	}
+	if len(id) > maxID {
+		return fmt.Errorf("the build has named more than %d bytes to tell a set of files from others", maxID)
+	}
 	record := make([]byte, head, head+proto.Size(e))
 	record, err := proto.MarshalOptions{}.MarshalAppend(record, e)
 	if err != nil {
 		return err
 	}
-	if s.end+int64(len(record)) > maxSets {
+	if s.size+max(leastSet, int64(len(record))) > maxSets {
 		return fmt.Errorf("the build has named more than %d bytes of sets of files", int64(maxSets))
 	}
 	body := record[head:]

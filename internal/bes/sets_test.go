@@ -2,9 +2,11 @@ package bes
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -88,6 +90,20 @@ func TestASetThatIsNotThereIsAnError(t *testing.T) {
 	err := s.walk([]*bep.BuildEventId_NamedSetOfFilesId{{Id: "1"}}, true, func(*bep.File) {})
 	if !errors.Is(err, errLost) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// What is known of sets is in memory, however little they say.
+func TestSetsAreBounded(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.sets"))
+	if err := s.add(named(strings.Repeat("0", 100_000), "")); err == nil {
+		t.Error("an ID of 100,000 bytes is taken")
+	}
+	s.size = maxSets - 2*leastSet
+	for i, fits := range []bool{true, true, false} {
+		if err := s.add(named(fmt.Sprint(i), "")); (err == nil) != fits {
+			t.Errorf("set %d: %v", i, err)
+		}
 	}
 }
 
