@@ -1,16 +1,16 @@
 """pull_blob_file, pull_blob_archive, pull_manifest_blob: single blobs of a registry as repositories."""
 
 load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "fetch_manifests", "finish", "origin")
-load("//img/private/repo:pull.bzl", "DOWNLOADER", "PLACE_ATTRS", "TOOL", "own_name", "registries")
+load("//img/private/repo:pull.bzl", "DOWNLOADER", "PLACE_ATTRS", "TOOL", "asker", "own_name", "registries")
 
 visibility("//img")
 
 def _fetch(rctx, fetch, wanted):
     """Fetches the blob of the attribute digest and returns where it is."""
-    check_digest(rctx.name, "digest", rctx.attr.digest)
+    check_digest(asker(rctx), "digest", rctx.attr.digest)
     from_ = origin(
         rctx,
-        name = rctx.name,
+        name = asker(rctx),
         registries = registries(rctx.attr),
         repository = rctx.attr.repository,
         downloader = rctx.attr.downloader,
@@ -52,7 +52,7 @@ def _pull_manifest_blob_impl(rctx):
 
 def _pull_blob_archive_impl(rctx):
     if bool(rctx.attr.build_file) == bool(rctx.attr.build_file_content):
-        fail("{}: want one of build_file and build_file_content".format(rctx.name))
+        fail("{}: want one of build_file and build_file_content".format(asker(rctx)))
     blob = _fetch(rctx, fetch_blobs, {"digest": rctx.attr.digest})
     archive = "archive." + rctx.attr.type
     rctx.symlink(blob, archive)

@@ -9,7 +9,7 @@ registry.
 load("//img/private/repo:facts.bzl", "learned")
 load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "finish", "origin", "resolve")
 load("//img/private/repo:image.bzl", "layers_of", "read_image", "write_image")
-load("//img/private/repo:pull.bzl", "DOWNLOADER", "LAYER_HANDLING", "PLACE_ATTRS", "TOOL", "blob_target", "own_name", "registries")
+load("//img/private/repo:pull.bzl", "DOWNLOADER", "LAYER_HANDLING", "PLACE_ATTRS", "TOOL", "asker", "blob_target", "own_name", "registries")
 
 visibility("//img")
 
@@ -133,7 +133,7 @@ def _layer_impl(rctx):
     else:
         from_ = origin(
             rctx,
-            name = rctx.name,
+            name = asker(rctx),
             registries = rctx.attr.registries,
             repository = rctx.attr.repository,
             downloader = rctx.attr.downloader,
@@ -188,7 +188,7 @@ def _image_repo(image):
 def _image_impl(rctx):
     from_ = origin(
         rctx,
-        name = rctx.name,
+        name = asker(rctx),
         registries = rctx.attr.registries,
         repository = rctx.attr.repository,
         downloader = rctx.attr.downloader,

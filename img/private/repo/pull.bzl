@@ -9,7 +9,7 @@ def _pull_impl(rctx):
     _check(rctx)
     from_ = origin(
         rctx,
-        name = rctx.name,
+        name = asker(rctx),
         registries = registries(rctx.attr),
         repository = rctx.attr.repository,
         downloader = rctx.attr.downloader,
@@ -32,11 +32,11 @@ def _pull_impl(rctx):
 
 def _check(rctx):
     if rctx.attr.digest:
-        check_digest(rctx.name, "digest", rctx.attr.digest)
+        check_digest(asker(rctx), "digest", rctx.attr.digest)
     elif not rctx.attr.tag:
-        fail("{}: digest: is missing, and so is tag: a pull is pinned by digest. To find it, set tag, and unsafe_allow_tag_without_digest = True once: the digest is then printed.".format(rctx.name))
+        fail("{}: digest: is missing, and so is tag: a pull is pinned by digest. To find it, set tag, and unsafe_allow_tag_without_digest = True once: the digest is then printed.".format(asker(rctx)))
     elif not rctx.attr.unsafe_allow_tag_without_digest:
-        fail("{}: digest: is missing: a pull is pinned by digest. To find it, set unsafe_allow_tag_without_digest = True once: the digest of {} is then printed.".format(rctx.name, repr(rctx.attr.tag)))
+        fail("{}: digest: is missing: a pull is pinned by digest. To find it, set unsafe_allow_tag_without_digest = True once: the digest of {} is then printed.".format(asker(rctx), repr(rctx.attr.tag)))
 
 def _no_layers(_rctx, _from, _image):
     return {}, ""
@@ -90,11 +90,15 @@ def own_name(rctx):
     """The name that the user gave to the repository, out of Bazel's canonical one."""
     return getattr(rctx, "original_name", None) or rctx.name.split("~")[-1].split("+")[-1]
 
+def asker(rctx):
+    """How messages name the repository: as a BUILD file does."""
+    return "@" + own_name(rctx)
+
 def _metadata(rctx, digest):
     """Tells Bazel whether the repository would be the same another time; tells people how to make it so."""
     if not rctx.attr.digest:
         # buildifier: disable=print
-        print("{}: {} is now {}: pin it with digest = \"{}\"".format(rctx.name, rctx.attr.tag, digest, digest))
+        print("{}: {} is now {}: pin it with digest = \"{}\"".format(asker(rctx), rctx.attr.tag, digest, digest))
     if not hasattr(rctx, "repo_metadata"):  # Bazel 8.3
         return None
     if rctx.attr.digest:

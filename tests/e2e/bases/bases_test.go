@@ -178,9 +178,9 @@ func TestATagPrintsTheDigestToPin(t *testing.T) {
 	w.pulls(map[string]string{"tagged": allowed, "bazels": allowed + "    " + byBazel + ",\n    " + eager + ",\n", "unpinned": lines})
 	for _, name := range []string{"tagged", "bazels"} {
 		w.Bazel("build", "//:on_"+name)
-		wantIn(t, w.Stderr, fmt.Sprintf("1 is now %s: pin it with digest = %q", digest, digest))
+		wantIn(t, w.Stderr, fmt.Sprintf("@%s: 1 is now %s: pin it with digest = %q", name, digest, digest))
 	}
-	wantIn(t, w.Fails("build", "//:on_unpinned"), "digest: is missing", "unsafe_allow_tag_without_digest = True")
+	wantIn(t, w.Fails("build", "//:on_unpinned"), "fail: @unpinned: digest: is missing", "unsafe_allow_tag_without_digest = True")
 }
 
 // TestImagesOfEveryShape pulls what registries hold beside the ordinary.
