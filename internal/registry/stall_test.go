@@ -47,13 +47,13 @@ func TestABodyThatStallsIsCut(t *testing.T) {
 }
 
 func TestABodyMayTakeItsTimeWhenItKeepsComing(t *testing.T) {
-	stall := 300 * time.Millisecond
+	const stall, pause = 2 * time.Second, 300 * time.Millisecond // a busy machine may add to a pause
 	host := serve(t, registry.Options{Store: open(t, t.TempDir(), noLimits), Stall: stall})
 	piece := strings.Repeat("x", 16<<10)
 	body := strings.Repeat(piece, 8)
 	c := raw(t, host, fmt.Sprintf("POST /v2/a/blobs/uploads/?digest=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", oci.DigestOf([]byte(body)), len(body)))
-	for range 8 {
-		time.Sleep(stall / 3)
+	for range 8 { // longer than the stall altogether
+		time.Sleep(pause)
 		if _, err := io.WriteString(c, piece); err != nil {
 			t.Fatal(err)
 		}
@@ -96,9 +96,8 @@ func TestAClientThatStopsTakingIsCut(t *testing.T) {
 }
 
 func TestAClientMayTakeItsTimeWhenItKeepsTaking(t *testing.T) {
-	stall := 300 * time.Millisecond
+	const stall, pause, size = 2 * time.Second, 200 * time.Millisecond, 24 << 20
 	host := serve(t, registry.Options{Store: open(t, t.TempDir(), noLimits), Stall: stall})
-	const size = 24 << 20
 	d := client{t, host}.blob("a", strings.Repeat("x", size))
 	c := raw(t, host, fmt.Sprintf("GET /v2/a/blobs/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", d.Digest))
 	got, r := int64(0), bufio.NewReaderSize(c, 64<<10)
@@ -107,17 +106,18 @@ func TestAClientMayTakeItsTimeWhenItKeepsTaking(t *testing.T) {
 		if got += n; err != nil {
 			t.Fatalf("after %d bytes: %v", got, err)
 		}
-		time.Sleep(stall / 4)
+		time.Sleep(pause)
 	}
 }
 
 // A request must not suffer from the deadlines of the one before it on the same connection, and also not when leave to send the body
 // is asked for.
 func TestAConnectionOutlivesItsDeadlines(t *testing.T) {
-	c := newClient(t, registry.Options{Stall: 100 * time.Millisecond})
-	for range 3 {
+	const stall = time.Second
+	c := newClient(t, registry.Options{Stall: stall})
+	for range 2 {
 		digest := string(oci.DigestOf([]byte("body")))
 		c.want(http.StatusCreated, "POST", "/v2/a/blobs/uploads/?digest="+digest, "body", "Expect: 100-continue")
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(stall + stall/10)
 	}
 }
