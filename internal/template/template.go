@@ -116,6 +116,9 @@ var identifier = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 func (d Data) explain(err error) error {
 	var missing *missingKeyError
 	if errors.As(err, &missing) {
+		if missing.top && missing.path[0] == "base" {
+			return fmt.Errorf("%w; the image has no base", missing)
+		}
 		if d.Hint != "" && missing.top {
 			return fmt.Errorf("%w; %s", missing, d.Hint)
 		}
@@ -125,6 +128,10 @@ func (d Data) explain(err error) error {
 	if _, name, ok := strings.Cut(text, `undefined variable "`); ok {
 		name, _, _ = strings.Cut(name, `"`)
 		return fmt.Errorf("there is no variable %s: the variables there are %s", name, list(d.names(), "$", "none, since there is no base with an environment"))
+	}
+	if _, name, ok := strings.Cut(text, `: function "`); ok {
+		name, _, _ = strings.Cut(name, `"`)
+		return fmt.Errorf("there is no function %s: a key has a dot before it, {{.%s}}", name, name)
 	}
 	if i := strings.LastIndex(text, ": "); i >= 0 {
 		text = text[i+2:]

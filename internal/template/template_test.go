@@ -59,10 +59,11 @@ func TestWhatIsNotThereIsAnErrorThatSaysWhatIs(t *testing.T) {
 	for text, want := range map[string]string{
 		"v{{.STABLE_VERSION}}":         `tag: "v{{.STABLE_VERSION}}": there is no key STABLE_VERSION: the keys there are BUILD_USER, base, channel, debug; Bazel's --stamp is not set`,
 		"{{.base.config.config.user}}": "there is no key base.config.config.user: the keys there are cmd, env, labels",
+		"{{STABLE_VERSION}}":           "there is no function STABLE_VERSION: a key has a dot before it, {{.STABLE_VERSION}}",
 		"{{$HOME}}":                    "there is no variable $HOME: the variables there are $A, $PATH",
 		"{{.channel.x}}":               "has no keys",
 		"{{":                           "is not a template",
-		"{{nosuch .channel}}":          `function "nosuch" not defined`,
+		"{{nosuch .channel}}":          "there is no function nosuch: a key has a dot before it, {{.nosuch}}",
 		"{{getkv .channel `A`}}":       "want a list of strings",
 		"{{index .base.config.config.labels `y`}}": "has no value",
 		"{{range .missing}}{{end}}":                "there is no key missing",
@@ -72,6 +73,13 @@ func TestWhatIsNotThereIsAnErrorThatSaysWhatIs(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is %q, %v: want the error %q", text, got, err, want)
 		}
+	}
+}
+
+func TestWithoutABaseItIsNotTheStampThatIsMissing(t *testing.T) {
+	_, err := Data{Hint: "Bazel's --stamp is not set"}.Expand("tag", "{{.base.digest}}")
+	if err == nil || !strings.HasSuffix(err.Error(), "there is no key base: the keys there are none; the image has no base") {
+		t.Errorf("error is %v", err)
 	}
 }
 
