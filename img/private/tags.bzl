@@ -6,14 +6,14 @@ visibility("//img/private/rules/...")
 
 TAG_ATTRS = {
     "tag": attr.string(
-        doc = "Tag to set; a template. One that expands to nothing is left out.",
+        doc = "Tag to set, such as `latest`, or of a load the whole name that the image gets, such as `team/app:latest`; a template. One that expands to nothing is left out.",
     ),
     "tag_file": attr.label(
         allow_single_file = True,
-        doc = "File with a tag on each line, added to the others; each is a template.",
+        doc = "File with a tag, or name, on each line, added to the others; each is a template.",
     ),
     "tag_list": attr.string_list(
-        doc = "Tags to set, instead of `tag`; each is a template.",
+        doc = "Tags to set, or names, instead of `tag`; each is a template.",
     ),
 }
 

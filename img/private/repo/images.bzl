@@ -331,7 +331,7 @@ anything are an error.
                     mandatory = True,
                 ),
                 "tag": attr.string(
-                    doc = "Tag that the digest belongs to, for people and for annotations.",
+                    doc = "Tag that the digest belongs to, for people and for annotations; it is asked for only where there is no digest.",
                 ),
             },
             doc = "An image to pull.",

@@ -167,12 +167,12 @@ Bazel's repository cache are not fetched again.
 """,
     attrs = PLACE_ATTRS | {
         "digest": attr.string(
-            doc = "Digest of the manifest or index, `sha256:…`.",
+            doc = "Digest of the manifest or index, `sha256:…`. Must be set, unless `unsafe_allow_tag_without_digest` is.",
         ),
         "downloader": DOWNLOADER,
         "layer_handling": LAYER_HANDLING,
         "tag": attr.string(
-            doc = "Tag that the digest belongs to, for people and for annotations.",
+            doc = "Tag that the digest belongs to, for people and for annotations; it is asked for only where there is no digest.",
         ),
         "unsafe_allow_tag_without_digest": attr.bool(
             doc = "Take whatever the tag names today. The build is then not reproducible; the digest to pin is printed.",

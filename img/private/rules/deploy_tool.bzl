@@ -14,7 +14,7 @@ img_deploy_tool = rule(
     attrs = {
         "tool_exe": attr.label(
             allow_single_file = True,
-            doc = "An img executable to use instead of the one of the toolchain.",
+            doc = "An img executable to use instead of the one of the toolchain: a file, or a target, which is built for the machine that `tool_cfg` says.",
         ),
     },
     provides = [DeployToolInfo],

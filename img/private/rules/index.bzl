@@ -72,7 +72,7 @@ same as a tar, of which `docker load` takes one platform). Default outputs: the 
         ),
         "manifests": attr.label_list(
             cfg = each_platform,
-            doc = "Images of the index, in order.",
+            doc = "Images of the index, in order; one for each platform, or version of Windows.",
             mandatory = True,
             providers = [ImageManifestInfo],
         ),

@@ -60,10 +60,10 @@ Output group: `deploy_manifest` (the plan).
             providers = [[ImageManifestInfo], [ImageIndexInfo]],
         ),
         "registry": attr.string(
-            doc = "Host, or host:port, of the registry; a template. Empty: Docker Hub.",
+            doc = "Host, or host:port, of the registry, such as `ghcr.io`; a template. Empty: Docker Hub.",
         ),
         "repository": attr.string(
-            doc = "Repository in the registry; a template.",
+            doc = "Repository in the registry, such as `team/app`; a template.",
             mandatory = True,
         ),
         "strategy": attr.string(
