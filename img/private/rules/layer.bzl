@@ -56,12 +56,11 @@ def _content(ctx, path, target):
     executable = info.files_to_run.executable if info.files_to_run else None
     if executable and info.default_runfiles and not executable.is_source and ctx.attr.include_runfiles:
         return _program(path, executable, info)
-    files = info.files.to_list()
-    if not files:
+    if not info.files:
         fail("%s: srcs: %s, for %r, has no default outputs: name a target that makes files" % (written(ctx.label), written(target.label), path))
     return struct(
         path = path,
-        into = path.endswith("/") or len(files) > 1,
+        into = path.endswith("/") or len(info.files.to_list()) > 1,
         files = info.files,
         runfiles = None,
         inputs = info.files,
