@@ -89,8 +89,9 @@ func (s server) Commit(ctx context.Context, in *blobcache.CommitRequest) (*blobc
 	out, err := s.commit(ctx, in)
 	args := []any{"repository", in.GetRepository(), "blobs", len(in.GetBlobs()), "missing", len(out.GetMissing()), "took", time.Since(started)}
 	if err != nil {
-		s.Log.ErrorContext(ctx, blobcache.CommitMethod, append(args, "error", err)...)
-		return nil, statusOf(err)
+		told := statusOf(err)
+		s.Log.Log(ctx, levelOf(told), blobcache.CommitMethod, append(args, "error", err)...)
+		return nil, told
 	}
 	s.Log.InfoContext(ctx, blobcache.CommitMethod, args...)
 	if s.Count != nil {
@@ -153,6 +154,15 @@ func descriptor(b *blobcache.Blob) (oci.Descriptor, error) {
 	return d, nil
 }
 
+// levelOf makes what a client does wrong, and that it goes away, no error of ours.
+func levelOf(told error) slog.Level {
+	switch status.Code(told) {
+	case codes.InvalidArgument, codes.Canceled, codes.DeadlineExceeded:
+		return slog.LevelInfo
+	}
+	return slog.LevelError
+}
+
 // statusOf is what a client is told. Only the log hears what is wrong with the machine or with other servers.
 func statusOf(err error) error {
 	switch {
@@ -162,6 +172,8 @@ func statusOf(err error) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, store.ErrUnavailable):
 		return status.Error(codes.Unavailable, store.ErrUnavailable.Error())
+	case store.IsFull(err):
+		return status.Error(codes.ResourceExhausted, store.ErrFull.Error())
 	}
 	if s, ok := status.FromError(err); ok {
 		return s.Err()
