@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bazel-contrib/rules_img/cmd/internal/front"
+	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
 // options are what the command line says.
@@ -97,11 +98,12 @@ func (p *places) String() string { return strings.Join(*p, " ") }
 
 // Set implements [flag.Value].
 func (p *places) Set(s string) error {
-	s = strings.TrimSuffix(s, "/")
-	if s == "" || strings.Contains(s, "://") {
+	host, prefix, _ := strings.Cut(strings.TrimSuffix(s, "/"), "/")
+	ref, err := oci.NewReference(host, cmp.Or(prefix, "any")) // Docker Hub has several names
+	if err != nil || host == "" {
 		return errors.New("want HOST, HOST:PORT or HOST/PREFIX")
 	}
-	*p = append(*p, s)
+	*p = append(*p, strings.TrimSuffix(ref.Registry+"/"+prefix, "/"))
 	return nil
 }
 

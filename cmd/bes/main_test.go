@@ -76,13 +76,14 @@ func TestOneServerHasAState(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	var some places
-	for _, s := range []string{"reg.test", "other.test:5000/team/"} {
+	for _, s := range []string{"reg.test", "other.test:5000/team/", "docker.io/library"} {
 		if err := some.Set(s); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for repository, has := range map[string]bool{
 		"reg.test/a/b": true, "reg.test.evil/a": false, "other.test:5000/team/a": true, "other.test:5000/team": true, "other.test:5000/teams/a": false, "other.test/team/a": false,
+		"index.docker.io/library/debian": true, "index.docker.io/team/a": false,
 	} {
 		if some.has(repository) != has {
 			t.Errorf("%s: %v", repository, !has)
