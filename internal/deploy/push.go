@@ -157,9 +157,10 @@ func (p *push) claimTag(tag string, tagged map[string]oci.Digest) error {
 // tags are those of the plan and of the command line, each once.
 func (p *push) tags() []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, tag := range slices.Concat(p.result.Operation.Tags, p.Tags) {
-		if !slices.Contains(out, tag) {
-			out = append(out, tag)
+		if !seen[tag] {
+			out, seen[tag] = append(out, tag), true
 		}
 	}
 	return out
