@@ -37,7 +37,7 @@ func Read[R any](r io.Reader, want Header, header any, each func(R) error) error
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	if !lines.Scan() {
-		if err := lines.Err(); err != nil {
+		if err := scanned(lines); err != nil {
 			return atLine(1, err)
 		}
 		return errors.New("request is empty: want a header line")
@@ -63,6 +63,15 @@ func Read[R any](r io.Reader, want Header, header any, each func(R) error) error
 		}
 	}
 	return nil
+}
+
+// scanned is why there are no more lines.
+func scanned(lines *bufio.Scanner) error {
+	err := lines.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("has more than the %d bytes that a line may have", maxLine-1)
+	}
+	return err
 }
 
 func atLine(n int, err error) error { return fmt.Errorf("request line %d: %w", n, err) }
@@ -96,7 +105,7 @@ func decode[R any](lines *bufio.Scanner, to chan<- batch[R], stop <-chan struct{
 func (b *batch[R]) fill(lines *bufio.Scanner) bool {
 	for range 256 {
 		if !lines.Scan() {
-			b.err = lines.Err()
+			b.err = scanned(lines)
 			return false
 		}
 		n := len(b.records)
