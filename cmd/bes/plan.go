@@ -24,9 +24,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 )
 
-// maxPlan bounds a plan, which takes some 300 bytes for each blob.
-const maxPlan = 64 << 20
-
 // errNoPlan is for a file that is called like a plan, and is of somebody else.
 var errNoPlan = errors.New("is no plan of rules_img")
 
@@ -108,8 +105,8 @@ func parseResource(path string) (key cas.Key, size int64, err error) {
 		return key, 0, fmt.Errorf("%q is no digest", parts[0])
 	}
 	size, err = strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || size < 0 || size > maxPlan {
-		return key, 0, fmt.Errorf("a plan of %s bytes: want at most %d", parts[1], maxPlan)
+	if err != nil || size < 0 || size > deploy.MaxSize {
+		return key, 0, fmt.Errorf("a plan of %s bytes: want at most %d", parts[1], deploy.MaxSize)
 	}
 	key.Hash = parts[0]
 	return key, size, nil
@@ -144,8 +141,8 @@ func (p *pusher) readFile(u *url.URL) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxPlan {
-		return nil, fmt.Errorf("%s: want a file of at most %d bytes", path, maxPlan)
+	if !info.Mode().IsRegular() || info.Size() > deploy.MaxSize {
+		return nil, fmt.Errorf("%s: want a file of at most %d bytes", path, deploy.MaxSize)
 	}
 	return os.ReadFile(path)
 }

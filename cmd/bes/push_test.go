@@ -384,7 +384,7 @@ func FuzzParseResource(f *testing.F) {
 	f.Add("/blobs/blake3/" + strings.Repeat("ab", 32) + "/5")
 	f.Fuzz(func(t *testing.T, path string) {
 		key, size, err := parseResource(path)
-		if err == nil && (len(key.Hash) != 64 || size < 0 || size > maxPlan || newHash(key.Function) == nil) {
+		if err == nil && (len(key.Hash) != 64 || size < 0 || size > deploy.MaxSize || newHash(key.Function) == nil) {
 			t.Errorf("%q is %v, %d", path, key, size)
 		}
 	})

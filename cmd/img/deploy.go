@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -62,7 +63,15 @@ func (p process) withAuthFile(path string) process {
 }
 
 func readPlan(path string) (deploy.Plan, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, deploy.MaxSize+1))
+	if err == nil && len(b) > deploy.MaxSize {
+		err = fmt.Errorf("%s: has more than the %d bytes that a plan may have", path, deploy.MaxSize)
+	}
 	if err != nil {
 		return deploy.Plan{}, err
 	}

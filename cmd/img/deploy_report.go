@@ -57,6 +57,9 @@ func (d *deployment) failure(ctx context.Context, results []deploy.Result) error
 	if len(results) == 1 && ctx.Err() == nil {
 		return errs[0]
 	}
+	if more := len(errs) - mostErrors; more > 0 {
+		errs = append(errs[:mostErrors], fmt.Errorf("and %d more, which a --result-file has", more))
+	}
 	if len(errs) > 0 {
 		complain(d.Stderr, errors.Join(errs...)) // together, so that a hint that several have is given once
 	}
@@ -67,8 +70,8 @@ func (d *deployment) failure(ctx context.Context, results []deploy.Result) error
 	return fmt.Errorf("%s: %s", how, undone(failed, len(results)))
 }
 
-// mostNames is how many operations the last line names; all are in the lines before it.
-const mostNames = 10
+// mostNames is how many operations the last line names, and mostErrors of how many the lines before it say what is wrong.
+const mostNames, mostErrors = 10, 100
 
 // undone names the operations that are not done.
 func undone(failed []deploy.Result, of int) string {

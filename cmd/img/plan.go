@@ -100,13 +100,9 @@ func (in *planInput) layer(r request.PlanRecord) error {
 }
 
 func (in *planInput) readPlan(path string) error {
-	b, err := os.ReadFile(path)
+	p, err := readPlan(path)
 	if err != nil {
 		return err
-	}
-	p, err := deploy.Parse(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	in.merge = append(in.merge, p)
 	return nil

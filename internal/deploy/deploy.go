@@ -13,6 +13,9 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
+// MaxSize is how many bytes a plan may have, which takes some 300 for each blob.
+const MaxSize = 64 << 20
+
 // Version is the version of the plan's format, docs/formats/plan.md.
 const Version = 1
 
@@ -92,7 +95,7 @@ func Parse(b []byte) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan: %w", err)
 	}
 	for _, o := range p.Operations {
-		if _, err := oci.ParseDigest(string(o.Root.Digest)); err != nil {
+		if err := check(o.Root); err != nil {
 			return Plan{}, fmt.Errorf("plan of %s: root: %w", p.Name, err)
 		}
 	}
@@ -104,9 +107,17 @@ func Parse(b []byte) (Plan, error) {
 	return p, nil
 }
 
+func check(d oci.Descriptor) error {
+	if d.Size < 0 {
+		return fmt.Errorf("%s has a size of %d bytes", d.Digest, d.Size)
+	}
+	_, err := oci.ParseDigest(string(d.Digest))
+	return err
+}
+
 // check is about what may become a path: a service for build events gets plans from whoever may build.
 func (b Blob) check() error {
-	if _, err := oci.ParseDigest(string(b.Digest)); err != nil {
+	if err := check(b.Descriptor); err != nil {
 		return fmt.Errorf("blobs: %w", err)
 	}
 	for _, path := range []string{b.File, b.Output} {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
 	"github.com/bazel-contrib/rules_img/internal/blob/dir"
+	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
 	"github.com/bazel-contrib/rules_img/tests/memory"
@@ -201,6 +202,114 @@ func TestJSONThatIsDeep(t *testing.T) {
 			bazeltest.Must(t, os.WriteFile(document, []byte(deep), 0o644))
 			wantRefused(t, img("deploy", document), 100, "plan: ")
 			wantRefused(t, img("layer", "@"+document), 100, "request line 1: ")
+		})
+	}
+}
+
+// planOf is a plan of one push to nowhere, which change may change.
+func planOf(t *testing.T, change func(*deploy.Plan)) (path string) {
+	t.Helper()
+	d := oci.Describe(oci.MediaTypeManifest, []byte("{}"))
+	p := deploy.Plan{Version: deploy.Version, Name: "//:app", Blobs: []deploy.Blob{{Descriptor: d, File: "file"}}, Operations: []deploy.Operation{{
+		Kind: deploy.KindPush, Name: "//:app", Root: d, Registry: "127.0.0.1:1", Repository: "app", Tags: []string{"latest"}, Strategy: "eager",
+	}}}
+	change(&p)
+	b, err := p.Encode()
+	bazeltest.Must(t, err)
+	path = filepath.Join(t.TempDir(), "plan.json")
+	bazeltest.Must(t, os.WriteFile(path, b, 0o644))
+	return path
+}
+
+func TestPlansThatAreBombs(t *testing.T) {
+	deployed := func(path string) *exec.Cmd {
+		c := img("deploy", path)
+		c.Env = append(c.Env, "RUNFILES_DIR="+filepath.Dir(path))
+		return c
+	}
+	t.Run("too large", func(t *testing.T) {
+		path := planOf(t, func(*deploy.Plan) {})
+		bazeltest.Must(t, os.Truncate(path, 1<<30))
+		const want = "has more than the 67108864 bytes that a plan may have"
+		wantRefused(t, deployed(path), 200, want)
+		out := t.TempDir()
+		wantRefused(t, img("plan", requestFile(t, out, `{"kind":"plan","version":1,"name":"//:all","workspace":""}`, record("merge", path), record("plan", out+"/plan"))), 200, want)
+	})
+	t.Run("of a string", func(t *testing.T) {
+		wantRefused(t, deployed(planOf(t, func(p *deploy.Plan) { p.Operations[0].Repository = strings.Repeat("x", 50<<20) })), 500, "x... and 5")
+		wantRefused(t, deployed(planOf(t, func(p *deploy.Plan) { p.Operations[0].Tags = []string{strings.Repeat("x", 50<<20)} })), 500, "x... and 5")
+	})
+	t.Run("of operations", func(t *testing.T) {
+		wantRefused(t, deployed(planOf(t, func(p *deploy.Plan) {
+			for i := range 100_000 {
+				op := p.Operations[0]
+				op.Repository = fmt.Sprint("NONE", i)
+				p.Operations = append(p.Operations, op)
+			}
+			p.Operations = p.Operations[1:]
+		})), 600, "and 99900 more")
+	})
+	t.Run("of tags", func(t *testing.T) {
+		wantRefused(t, deployed(planOf(t, func(p *deploy.Plan) {
+			for i := range 100_000 {
+				p.Operations[0].Tags = append(p.Operations[0].Tags, fmt.Sprint("tag", i))
+			}
+		})), 200, "connection refused")
+	})
+	t.Run("of blobs", func(t *testing.T) {
+		wantRefused(t, deployed(planOf(t, func(p *deploy.Plan) {
+			for i := range 100_000 {
+				p.Blobs = append(p.Blobs, deploy.Blob{Descriptor: oci.Descriptor{Digest: oci.DigestOf(fmt.Append(nil, i)), Size: 1}, File: fmt.Sprint("file", i)})
+			}
+		})), 200, "connection refused")
+	})
+	for numbers, want := range map[string][2]string{
+		"a version that is no number": {`"version": 1`, `"version": 1e400`}, "half a version": {`"version": 1`, `"version": 1.5`},
+		"a size that is too large": {`"size": 2`, `"size": 1e30`}, "a size below nothing": {`"size": 2`, `"size": -5`},
+	} {
+		t.Run(numbers, func(t *testing.T) {
+			path := planOf(t, func(*deploy.Plan) {})
+			b, err := os.ReadFile(path)
+			bazeltest.Must(t, err)
+			bazeltest.Must(t, os.WriteFile(path, bytes.Replace(b, []byte(want[0]), []byte(want[1]), 1), 0o644))
+			_, number, _ := strings.Cut(want[1], ": ")
+			wantRefused(t, deployed(path), 50, number)
+		})
+	}
+}
+
+func TestRequestsThatAreBombs(t *testing.T) {
+	layer := func(t *testing.T, lines ...string) *exec.Cmd {
+		t.Helper()
+		out := t.TempDir()
+		return img("layer", requestFile(t, out, append([]string{layerHeader, record("blob", out+"/blob"), record("metadata", out+"/metadata")}, lines...)...))
+	}
+	t.Run("a line", func(t *testing.T) {
+		const want = "has more than the 16777215 bytes that a line may have"
+		wantRefused(t, layer(t, fmt.Sprintf(`{"type":"symlink","path":"x","target":%q}`, strings.Repeat("x", 16<<20))), 150, "request line 4: "+want)
+		path := filepath.Join(t.TempDir(), "request")
+		bazeltest.Must(t, os.WriteFile(path, nil, 0o644))
+		bazeltest.Must(t, os.Truncate(path, 1<<30))
+		for _, verb := range []string{"layer", "layer-from-tar", "manifest", "index", "layout", "from-oci-layout", "plan"} {
+			wantRefused(t, img(verb, "@"+path), 150, "request line 1: "+want)
+		}
+	})
+	t.Run("records", func(t *testing.T) {
+		lines := make([]string, 100_000)
+		for i := range lines {
+			lines[i] = fmt.Sprintf(`{"type":"symlink","path":"%d/%d","target":"x"}`, i%1000, i)
+		}
+		if text, failed := bombed(t, layer(t, lines...), 250); failed {
+			t.Errorf("it says: %.1000s", text)
+		}
+	})
+	for name, c := range map[string][3]string{
+		"version": {`"version":1`, `"version":1e400`, "1e400"}, "jobs": {`"jobs":"2"`, `"jobs":"99999999999999999999"`, "99999999999999999999"}, "level": {`"level":"1"`, `"level":"-99999999999999999999"`, "-99999999999999999999"},
+		"uid": {`"estargz":false`, `"estargz":false,"default_metadata":{"uid":1e30}`, "1e30"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			wantRefused(t, img("layer", requestFile(t, out, strings.Replace(layerHeader, c[0], c[1], 1), record("blob", out+"/blob"), record("metadata", out+"/metadata"))), 50, c[2])
 		})
 	}
 }
