@@ -2,9 +2,11 @@ package bes
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,11 +184,32 @@ func (q *Queue) push(ctx, pushing context.Context, j Job) {
 
 // end says what became of the job.
 func (j *Job) end(now time.Time, pushed Pushed, why error) {
-	j.State, j.Names, j.Notes, j.Ended = Done, pushed.Names, pushed.Notes, now.UTC()
+	j.State, j.Names, j.Notes, j.Ended = Done, pushed.Names, few(pushed.Notes), now.UTC()
 	j.Plan.Contents = nil
 	if why != nil {
-		j.State, j.Error = Failed, why.Error()
+		j.State, j.Error = Failed, short(why.Error())
 	}
+}
+
+// mostNotes is how many notes are remembered of a job, and mostSaid how many bytes of each and of an error. What is more has something in it that a
+// client made long.
+const mostNotes, mostSaid = 100, 16 << 10
+
+func few(notes []string) (out []string) {
+	for _, note := range notes[:min(len(notes), mostNotes)] {
+		out = append(out, short(note))
+	}
+	if more := len(notes) - len(out); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return out
+}
+
+func short(s string) string {
+	if more := len(s) - mostSaid; more > 0 {
+		return strings.ToValidUTF8(s[:mostSaid], "") + fmt.Sprintf("... and %d bytes more", more)
+	}
+	return s
 }
 
 // remember takes a job that has ended among those.

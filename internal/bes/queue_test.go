@@ -1,7 +1,9 @@
 package bes_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -93,6 +95,35 @@ func TestALossIsWrittenDownOrNotTaken(t *testing.T) {
 	must(t, q.Lose(lost, io.EOF))
 	if n := len(files(t, q.Dir)); n != 1 {
 		t.Errorf("there are %d files: want that of the job", n)
+	}
+}
+
+// talker says more than anybody reads, of what a client put into a plan.
+type talker struct{}
+
+func (talker) Push(context.Context, bes.Job) (bes.Pushed, error) {
+	long := strings.Repeat("é", 1<<20)
+	return bes.Pushed{Notes: append(make([]string, 100_000), long)}, errors.New(long)
+}
+
+// Jobs are remembered by the thousand, in memory and in the log.
+func TestWhatIsSaidOfAJobIsShort(t *testing.T) {
+	var log bytes.Buffer
+	q, err := bes.OpenQueue(bes.QueueOptions{Dir: t.TempDir(), Pusher: talker{}, Jobs: 1, Keep: 3, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now})
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan bool)
+	go func() { defer close(ended); q.Run(ctx) }()
+	must(t, q.Add(bes.Job{Invocation: "build", Plan: bes.File{URI: "x"}}))
+	jobs, err := q.Ended(ctx, "build")
+	must(t, err)
+	stop()
+	<-ended
+	if len(jobs) != 1 || !strings.HasSuffix(jobs[0].Error, "é... and 2080768 bytes more") || len(jobs[0].Notes) != 101 || jobs[0].Notes[100] != "and 99901 more" {
+		t.Fatalf("%d jobs with %d notes", len(jobs), len(jobs[0].Notes))
+	}
+	if info, err := os.Stat(filepath.Join(q.Dir, jobs[0].ID+".json")); err != nil || info.Size() > 100_000 || log.Len() > 100_000 {
+		t.Errorf("%d bytes are in the file, %v, and %d in the log", info.Size(), err, log.Len())
 	}
 }
 
