@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 
 	"github.com/bazel-contrib/rules_img/internal/bes"
+	"github.com/bazel-contrib/rules_img/internal/progress"
 )
 
 // printStatus prints what was accepted and what became of it: a line of JSON for each plan. The server may run meanwhile, or not.
@@ -26,19 +28,24 @@ func printStatus(p process) error {
 	if err != nil {
 		return err
 	}
-	out := json.NewEncoder(p.Stdout)
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
 	out.SetEscapeHTML(false)
 	for _, j := range jobs {
 		if *invocation != "" && j.Invocation != *invocation || *only != "" && j.State != *only {
 			continue
 		}
 		j.Plan.Contents = nil
+		text.Reset()
 		if err := out.Encode(j); err != nil {
+			return err
+		}
+		if _, err := p.Stdout.Write(progress.JSON(text.Bytes())); err != nil {
 			return err
 		}
 	}
 	for _, err := range broken {
-		fmt.Fprintf(p.Stderr, "bes: lost: %v\n", err)
+		fmt.Fprintf(p.Stderr, "bes: lost: %s\n", progress.Plain(err.Error()))
 	}
 	return nil
 }

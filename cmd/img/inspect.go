@@ -66,13 +66,13 @@ func printJSON(w io.Writer, v any) error {
 		return err
 	}
 	if isDeep(plain.Bytes()) {
-		_, err := plain.WriteTo(w)
+		_, err := w.Write(progress.JSON(plain.Bytes()))
 		return err
 	}
 	if err := json.Indent(&indented, plain.Bytes(), "", "  "); err != nil {
 		return err
 	}
-	_, err := indented.WriteTo(w)
+	_, err := w.Write(progress.JSON(indented.Bytes()))
 	return err
 }
 

@@ -178,3 +178,12 @@ func TestInspectMovesNoLayerThatHasAnIndex(t *testing.T) {
 		t.Errorf("the layer was read whole %d times:\n%s", whole.Load(), out.String())
 	}
 }
+
+func TestJSONOfAStrangerControlsNoTerminal(t *testing.T) {
+	for _, v := range []any{"\u009b2J", json.RawMessage(strings.Repeat("[", 200) + "\"\u009b2J\"" + strings.Repeat("]", 200))} {
+		var out strings.Builder
+		if err := printJSON(&out, v); err != nil || !strings.Contains(out.String(), `"\u009b2J"`) {
+			t.Errorf("it prints %q, %v", out.String(), err)
+		}
+	}
+}

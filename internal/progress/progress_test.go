@@ -3,6 +3,7 @@ package progress
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -287,5 +289,21 @@ func TestBytesAreWrittenForPeople(t *testing.T) {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d is written %q; want %q", n, got, want)
 		}
+	}
+}
+
+func TestJSONControlsNoTerminal(t *testing.T) {
+	const text = "a\"\\\x00\n\x1b[2J\x7f\u009b2J\u202e\U000e0001é😀"
+	plain, err := json.Marshal(map[string]string{text: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := JSON(append(plain, '\n'))
+	if at := strings.IndexFunc(strings.TrimSuffix(string(out), "\n"), func(r rune) bool { return !unicode.IsPrint(r) }); at >= 0 {
+		t.Errorf("at %d a character does not print: %q", at, out)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(out, &got); err != nil || got[text] != text {
+		t.Errorf("it says %q, %v", got, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/oci"
@@ -39,6 +41,24 @@ func Plain(line string) string {
 		}
 		return ' '
 	}, line)
+}
+
+// JSON makes a document that may have texts of a stranger harmless to a terminal, and says the same: what does not print is only in its strings, where
+// it can be escaped.
+func JSON(document []byte) []byte {
+	var out []byte
+	for _, r := range string(document) {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r < 0x10000:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return out
 }
 
 // kind is what a blob is, in a word.

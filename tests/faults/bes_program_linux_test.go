@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,7 +38,7 @@ func newBuilds(t *testing.T) builds {
 func (b builds) next(t *testing.T, invocation string, targets int) *build {
 	t.Helper()
 	image := filepath.Join(b.files, "image")
-	return newBuildOf(t, invocation, targets, func(i int) string {
+	return newBuildOf(t, invocation, targets, func(i int) (label, uri string) {
 		tag := tagOf(invocation, i)
 		plan, err := deploy.Plan{Version: deploy.Version, Name: "//:" + tag, Blobs: blobFiles(t, image), Operations: []deploy.Operation{{
 			Kind: deploy.KindPush, Name: "//:" + tag, Root: b.root, Registry: b.host, Repository: "app", Tags: []string{tag}, Strategy: "bes",
@@ -46,7 +47,7 @@ func (b builds) next(t *testing.T, invocation string, targets int) *build {
 		path := filepath.Join(b.files, tag)
 		bazeltest.Must(t, os.WriteFile(path+".plan.json", plan, 0o644))
 		bazeltest.Must(t, os.Symlink(image, path+".runfiles"))
-		return "file://" + path + ".plan.json"
+		return fmt.Sprint("//:", invocation, i), "file://" + path + ".plan.json"
 	})
 }
 
@@ -125,6 +126,33 @@ func TestAFullDiskOfAService(t *testing.T) {
 	host, _, _ := startServer(t, besOn(state, all.files))
 	bazeltest.Must(t, b.send(t.Context(), dial(t, host)))
 	all.wantPushed(t, state, "build", targets)
+}
+
+// TestABuildWritesNoLog has a target and a plan whose names would be lines of the log, or control who reads it.
+func TestABuildWritesNoLog(t *testing.T) {
+	const bad = "x\nlevel=ERROR msg=forged\x1b[2J\r\n\u009b2J"
+	state := t.TempDir()
+	host, log, stop := startServer(t, besOn(state, t.TempDir()))
+	b := newBuildOf(t, "build", 1, func(int) (label, uri string) { return "//:" + bad, "file:///" + bad })
+	if err := b.send(t.Context(), dial(t, host)); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("the build is told %v", err)
+	}
+	b = newBuild(t, bad, 1)
+	if err := b.send(t.Context(), dial(t, host)); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a build of this name is told %v", err)
+	}
+	stop()
+	said := exec.Command(filepath.Join(programs, "bes"), "status", "--state", state)
+	out, err := said.CombinedOutput()
+	bazeltest.Must(t, err)
+	for what, text := range map[string]string{"the log": log.String(), "the status": string(out)} {
+		if !strings.Contains(text, "forged") {
+			t.Errorf("%s does not tell of it:\n%s", what, text)
+		}
+		if strings.Contains(text, "\nlevel") || strings.ContainsAny(text, "\x1b\u009b\r") {
+			t.Errorf("a build wrote into %s:\n%q", what, text)
+		}
+	}
 }
 
 // TestKillOfAService kills it while a build goes on. The build sends again what was not acknowledged, and all is pushed.

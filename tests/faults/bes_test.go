@@ -82,11 +82,13 @@ type build struct {
 // newBuild has plans that the cache does not have, which nothing here is asked for.
 func newBuild(t *testing.T, invocation string, targets int) *build {
 	t.Helper()
-	return newBuildOf(t, invocation, targets, func(i int) string { return fmt.Sprintf("bytestream://cache.test/blobs/%d/1", i) })
+	return newBuildOf(t, invocation, targets, func(i int) (label, uri string) {
+		return fmt.Sprint("//:", invocation, i), fmt.Sprintf("bytestream://cache.test/blobs/%d/1", i)
+	})
 }
 
-// newBuildOf has the plans that are at the URIs.
-func newBuildOf(t *testing.T, invocation string, targets int, uri func(int) string) *build {
+// newBuildOf has targets of these labels, with the plans that are at the URIs.
+func newBuildOf(t *testing.T, invocation string, targets int, target func(int) (label, uri string)) *build {
 	t.Helper()
 	b := &build{invocation: invocation}
 	add := func(e *buildpb.BuildEvent) {
@@ -101,13 +103,14 @@ func newBuildOf(t *testing.T, invocation string, targets int, uri func(int) stri
 	}
 	for i := range targets {
 		set := &bep.BuildEventId_NamedSetOfFilesId{Id: fmt.Sprint(i)}
-		plan := &bep.File{Name: "app.plan.json", File: &bep.File_Uri{Uri: uri(i)}}
+		label, uri := target(i)
+		plan := &bep.File{Name: "app.plan.json", File: &bep.File_Uri{Uri: uri}}
 		addBazel(&bep.BuildEvent{
 			Id:      &bep.BuildEventId{Id: &bep.BuildEventId_NamedSet{NamedSet: set}},
 			Payload: &bep.BuildEvent_NamedSetOfFiles{NamedSetOfFiles: &bep.NamedSetOfFiles{Files: []*bep.File{plan}}},
 		})
 		addBazel(&bep.BuildEvent{
-			Id: &bep.BuildEventId{Id: &bep.BuildEventId_TargetCompleted{TargetCompleted: &bep.BuildEventId_TargetCompletedId{Label: fmt.Sprint("//:", invocation, i)}}},
+			Id: &bep.BuildEventId{Id: &bep.BuildEventId_TargetCompleted{TargetCompleted: &bep.BuildEventId_TargetCompletedId{Label: label}}},
 			Payload: &bep.BuildEvent_Completed{Completed: &bep.TargetComplete{
 				Success: true, OutputGroup: []*bep.OutputGroup{{Name: "default", FileSets: []*bep.BuildEventId_NamedSetOfFilesId{set}}},
 			}},
