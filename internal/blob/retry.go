@@ -17,7 +17,7 @@ import (
 // Retry does again what failed for a reason that may pass: see [IsTransient]. You want it around everything behind a
 // network, inside [Verify], [Fallback] and [Counter]. The zero value tries five times within some four seconds.
 type Retry struct {
-	// Attempts is how often an operation is tried in all; 0 is 5.
+	// Attempts is how often an operation is tried in all; 0 is 5. A store that has too much to do is asked twice as often.
 	Attempts int
 	// Wait is the first pause, which then doubles; 0 is 250 ms. Up to half of each pause is left out at random, so that
 	// many clients do not come back together.
@@ -30,8 +30,8 @@ type Retry struct {
 
 // IsTransient reports whether the operation that returned err may succeed when tried again. An error decides for itself
 // with a method Transient() bool; of the others, broken connections and timeouts are transient. An error with a
-// method RetryAfter() time.Duration says how long to wait at least; one with a method Progressed() bool, that the attempt got
-// further than those before, so that it is not counted.
+// method RetryAfter() time.Duration says how long to wait at least; one with a method Busy() bool, that the store takes what others want meanwhile;
+// one with a method Progressed() bool, that the attempt got further than those before, so that it is not counted.
 func IsTransient(err error) bool {
 	var decided interface{ Transient() bool }
 	switch {
@@ -67,7 +67,12 @@ func (r Retry) Do(ctx context.Context, op func() error) error {
 		if errors.As(err, &got) && got.Progressed() {
 			attempt = 1
 		}
-		if attempt >= r.attempts() {
+		most := r.attempts()
+		var store interface{ Busy() bool }
+		if errors.As(err, &store) && store.Busy() {
+			most *= 2
+		}
+		if attempt >= most {
 			return fmt.Errorf("%w (tried %d times)", err, attempt)
 		}
 		if err := r.pause(ctx, attempt, err); err != nil {

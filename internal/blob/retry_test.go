@@ -76,6 +76,21 @@ func TestRetryGivesUp(t *testing.T) {
 	})
 }
 
+// serving is an error of a store that takes what others want meanwhile.
+type serving struct{ busy }
+
+func (serving) Busy() bool { return true }
+
+func TestRetryTriesMoreOftenWhereOthersAreServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		err := blob.Retry{Attempts: 3}.Do(t.Context(), func() error { tries++; return serving{} })
+		if tries != 6 || !errors.Is(err, busy{}) {
+			t.Errorf("tried %d times, %v", tries, err)
+		}
+	})
+}
+
 // further is an error of an attempt that got further than those before.
 type further struct{ busy }
 

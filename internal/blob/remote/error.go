@@ -32,6 +32,7 @@ type Error struct {
 	Message string
 
 	hint       string
+	serves     bool // others, meanwhile
 	progressed bool
 	retryAfter time.Duration
 	cause      error
@@ -80,6 +81,9 @@ func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 // Progressed implements what [blob.IsTransient] asks: the uploads of a blob that broke off got further from one to the next.
 func (e *Error) Progressed() bool { return e.progressed }
 
+// Busy implements what [blob.IsTransient] asks: the registry limits how often it is asked, and serves others.
+func (e *Error) Busy() bool { return e.Status == http.StatusTooManyRequests && e.serves }
+
 // statusOf is the status of the answer that err is about, or 0.
 func statusOf(err error) int {
 	var said *Error
@@ -91,10 +95,10 @@ func statusOf(err error) int {
 
 func (e *Error) has(code string) bool { return slices.Contains(e.Codes, code) }
 
-// refusal makes an error of an answer that is not the one wanted.
-func (h *host) refusal(r request, resp *http.Response) error {
+// refusal makes an error of an answer that is not the one wanted. serves says that others are served meanwhile.
+func (h *host) refusal(r request, resp *http.Response, serves bool) error {
 	e := &Error{
-		Registry: h.name(), Repository: r.access.repository, What: r.what, Status: resp.StatusCode,
+		Registry: h.name(), Repository: r.access.repository, What: r.what, Status: resp.StatusCode, serves: serves,
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

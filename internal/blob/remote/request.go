@@ -37,7 +37,7 @@ func (h *host) do(ctx context.Context, turns *turns, r request, ok ...int) (*htt
 		turn.end()
 		return nil, h.trouble(ctx, r, err)
 	}
-	turn.learn(resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), time.Now()))
+	serves := turn.learn(resp.StatusCode, retryAfter(resp.Header.Get("Retry-After"), time.Now()))
 	resp.Body = &turnBody{resp.Body, turn}
 	for _, status := range ok {
 		if resp.StatusCode == status {
@@ -45,7 +45,7 @@ func (h *host) do(ctx context.Context, turns *turns, r request, ok ...int) (*htt
 		}
 	}
 	defer drain(resp)
-	return nil, h.refusal(r, resp)
+	return nil, h.refusal(r, resp, serves)
 }
 
 type turnBody struct {

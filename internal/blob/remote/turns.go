@@ -8,21 +8,30 @@ import (
 )
 
 // turns bounds how many requests to a registry are under way. A registry that says it is asked too often gets half as many at
-// once, and slowly more when it answers well; when it says how long to wait, everybody waits.
+// once, and if one or two are too often, at a distance; slowly more when it answers well. When it says how long to wait, everybody waits.
 type turns struct {
 	most int // the limit is never more
 
-	mu      sync.Mutex
-	limit   int
-	busy    int
-	well    int // answers since the limit last grew
-	era     int // how often the limit was cut
-	notYet  time.Time
-	waiting []chan struct{}
+	mu       sync.Mutex
+	limit    int
+	busy     int
+	well     int // answers since the limit last grew
+	era      int // how often the limit was cut
+	cutAt    time.Time
+	wellAt   time.Time // the last of them
+	next     time.Time // when the next may go
+	distance time.Duration
+	waiting  []chan struct{}
 }
 
-// longestPause is how long a registry can make everybody wait. Longer is an error for whoever is told so.
-const longestPause = time.Minute
+const (
+	// longestPause is how long a registry can make everybody wait. Longer is an error for whoever is told so.
+	longestPause = time.Minute
+	// Between these is the distance from one request to the next.
+	shortestDistance, longestDistance = 10 * time.Millisecond, time.Second
+	// servedWithin is how long ago a registry that still serves has answered well.
+	servedWithin = 10 * time.Second
+)
 
 func newTurns(most int) *turns { return &turns{most: most, limit: most} }
 
@@ -50,7 +59,8 @@ func (t *turns) take(ctx context.Context) (*turn, error) {
 	} else {
 		t.busy++
 	}
-	got, pause := &turn{of: t, era: t.era}, time.Until(t.notYet)
+	got, pause := &turn{of: t, era: t.era}, max(0, time.Until(t.next))
+	t.next = time.Now().Add(pause + t.distance)
 	t.mu.Unlock()
 	if err := sleep(ctx, pause); err != nil {
 		got.end()
@@ -91,27 +101,45 @@ func (u *turn) end() {
 	})
 }
 
-// learn takes the status of an answer. Those to requests from before the last cut don't cut again.
-func (u *turn) learn(status int, pause time.Duration) {
+// learn takes the status of an answer, and reports whether the registry serves others. Answers to requests from before the last cut don't cut again.
+func (u *turn) learn(status int, pause time.Duration) (serves bool) {
 	t := u.of
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		t.answeredWell()
-		return
+		return true
 	}
-	if until := time.Now().Add(pause); pause <= longestPause && until.After(t.notYet) {
-		t.notYet = until
+	if until := time.Now().Add(pause); pause <= longestPause && until.After(t.next) {
+		t.next = until
 	}
 	if u.era == t.era {
-		t.era++
-		t.limit, t.well = max(1, t.limit/2), 0
+		t.cut()
 	}
+	return time.Since(t.wellAt) < servedWithin
 }
 
-// answeredWell lets the limit grow by one for each round of good answers.
+// cut halves what is asked for. The distance grows only if some was answered well before: a registry that takes nothing need not be given time.
+func (t *turns) cut() {
+	if t.limit <= 3 && t.wellAt.After(t.cutAt) {
+		t.distance = min(max(2*t.distance, shortestDistance), longestDistance)
+	}
+	t.era++
+	t.cutAt = time.Now()
+	t.limit, t.well = max(1, t.limit/2), 0
+}
+
+// answeredWell lets the distance shrink with each good answer, and then the limit grow by one for each round of them.
 func (t *turns) answeredWell() {
-	if t.well++; t.limit < t.most && t.well >= t.limit {
+	t.well++
+	t.wellAt = time.Now()
+	if t.distance > 0 {
+		if t.distance -= t.distance / 32; t.distance < shortestDistance/2 {
+			t.distance = 0
+		}
+		return
+	}
+	if t.limit < t.most && t.well >= t.limit {
 		t.limit++
 		t.well = 0
 		t.admit()

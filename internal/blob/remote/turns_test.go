@@ -3,9 +3,14 @@ package remote
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bazel-contrib/rules_img/internal/blob"
 )
 
 func mustTake(t *testing.T, turns *turns) *turn {
@@ -88,6 +93,62 @@ func TestEverybodyWaitsAsLongAsTheRegistryAsks(t *testing.T) {
 		mustTake(t, turns).end()
 		if waited := time.Since(start); waited != 3*time.Second {
 			t.Errorf("waited for %v; want 3s", waited)
+		}
+	})
+}
+
+// TestARegistryThatTakesSoManyASecond says no more, and never how long to wait, as Amazon's does for manifests. Many pushes find a pace that it
+// takes, and none of them fails.
+func TestARegistryThatTakesSoManyASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pushes, most = 100, 10
+		turns := newTurns(32)
+		var mu sync.Mutex
+		have, last, refused := float64(most), time.Now(), 0
+		takes := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			have, last = min(most, have+most*time.Since(last).Seconds()), time.Now()
+			if have < 1 {
+				refused++
+				return false
+			}
+			have--
+			return true
+		}
+		request := func(limited bool) error {
+			u, err := turns.take(t.Context())
+			if err != nil {
+				return err
+			}
+			defer u.end()
+			time.Sleep(20 * time.Millisecond)
+			if limited && !takes() {
+				return &Error{Status: 429, serves: u.learn(429, 0)}
+			}
+			u.learn(200, 0)
+			return nil
+		}
+		start := time.Now()
+		var all errgroup.Group
+		for range pushes {
+			all.Go(func() error {
+				for i := range 9 { // two of which are for manifests
+					if err := (blob.Retry{Attempts: 8}).Do(t.Context(), func() error { return request(i >= 7) }); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if err := all.Wait(); err != nil {
+			t.Error(err)
+		}
+		if refused > 2*pushes {
+			t.Errorf("%d requests were refused, and %d taken", refused, 2*pushes)
+		}
+		if took := time.Since(start); took > 2*2*pushes/most*time.Second {
+			t.Errorf("took %v; want no more than twice what the registry's limit asks for", took)
 		}
 	})
 }
