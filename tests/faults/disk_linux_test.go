@@ -320,6 +320,77 @@ func TestAFolderThatMayNotBeWritten(t *testing.T) {
 	}
 }
 
+// TestARegistryThatMayNotWrite says so when it starts, and later in its log. A push then fails, and leaves nothing that seems to be there.
+func TestARegistryThatMayNotWrite(t *testing.T) {
+	folder := t.TempDir()
+	bazeltest.Must(t, os.Chmod(folder, 0o555))
+	c := asEverybody(t, registryOn(folder))
+	if c.Run() == nil || !strings.Contains(said(c), folder) || !strings.Contains(said(c), "permission denied") {
+		t.Errorf("it says: %s", said(c))
+	}
+	bazeltest.Must(t, os.Chmod(folder, 0o755))
+	for _, closed := range []string{"uploads", "blobs/sha256", "temp", "repositories"} {
+		t.Run(closed, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			host, log, stop := startServer(t, asEverybody(t, registryOn(folder)))
+			before, _ := planned(t, t.TempDir(), host, 500)
+			mustRun(t, before())
+			push, root := planned(t, t.TempDir(), host, 1000)
+			bazeltest.Must(t, os.Chmod(filepath.Join(folder, closed), 0o555))
+			c := push()
+			err := c.Run()
+			if closed != "repositories" && (err == nil || !strings.Contains(said(c), "the registry can't do this; its log says why")) {
+				t.Errorf("the push says: %s", said(c))
+			}
+			got, missing := pullWhole(t.Context(), host, "app", "latest")
+			if missing != nil || (got.Digest == root.Digest) != (err == nil) {
+				t.Errorf("latest is %s, %v, and the push ended with %v", got.Digest, missing, err)
+			}
+			bazeltest.Must(t, os.Chmod(filepath.Join(folder, closed), 0o755))
+			mustRun(t, push())
+			if got, err := pullWhole(t.Context(), host, "app", "latest"); err != nil || got.Digest != root.Digest {
+				t.Errorf("latest is %s, %v", got.Digest, err)
+			}
+			stop()
+			if text := log.String(); err != nil && (!strings.Contains(text, "permission denied") || !strings.Contains(text, filepath.Join(folder, closed))) {
+				t.Errorf("the log says: %s", text)
+			}
+		})
+	}
+}
+
+// TestInputsThatMayNotBeRead are named.
+func TestInputsThatMayNotBeRead(t *testing.T) {
+	work, host := t.TempDir(), serve(t, t.TempDir())
+	push, _ := planned(t, work, host, 1000)
+	input := filepath.Join(work, "input")
+	bazeltest.Must(t, os.WriteFile(input, []byte("{}"), 0o644))
+	layer := requestFile(t, work, layerHeader, record("blob", work+"/blob"), record("metadata", work+"/metadata"), fmt.Sprintf(`{"type":"file","path":"input","from":%q}`, input))
+	tokens := filepath.Join(work, "tokens")
+	bazeltest.Must(t, os.WriteFile(tokens, []byte("fedcba98765432100123456789abcdef\n"), 0o600))
+	closed, _, _ := startServer(t, registryOn(t.TempDir(), "--token-file", tokens))
+	knock, _ := planned(t, t.TempDir(), closed, 1000)
+	known := knock()
+	known.Env = append(known.Env, "REGISTRY_AUTH_FILE="+input)
+	for name, c := range map[string]struct {
+		command *exec.Cmd
+		file    string
+	}{
+		"a file of a layer": {img("layer", layer), input}, "a request": {img("layer", layer), strings.TrimPrefix(layer, "@")},
+		"a plan": {push(), filepath.Join(work, "plan.json")}, "a blob of a plan": {push(), blobs(t, work)[0]}, "credentials": {known, input},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bazeltest.Must(t, os.Chmod(c.file, 0))
+			defer os.Chmod(c.file, 0o644)
+			less := asEverybody(t, c.command)
+			if err, text := less.Run(), said(less); err == nil || !strings.Contains(text, c.file) || !strings.Contains(text, "permission denied") {
+				t.Errorf("it says: %s", text)
+			}
+		})
+	}
+}
+
 // asEverybody takes from root, if that is who we are, the right to write everywhere.
 func asEverybody(t *testing.T, c *exec.Cmd) *exec.Cmd {
 	t.Helper()
