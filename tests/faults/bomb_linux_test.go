@@ -357,3 +357,29 @@ func TestLayersThatAreBombs(t *testing.T) {
 		})
 	}
 }
+
+// TestAnArchiveThatIsAManifoldBomb is as small as zstd can make half a gibibyte of zeros: four bytes for each 128 KiB. That is thirty times what gzip can do.
+func TestAnArchiveThatIsAManifoldBomb(t *testing.T) {
+	const blocks, blockSize, plain, repeated, last = 4096, 128 << 10, 0, 2, 1
+	var header bytes.Buffer
+	bazeltest.Must(t, tar.NewWriter(&header).WriteHeader(&tar.Header{Name: "zeros", Mode: 0o644, Size: blocks * blockSize}))
+	bomb := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3} // a frame with a window of a block
+	block := func(kind, size int, content []byte) {
+		n := size<<3 | kind
+		bomb = append(append(bomb, byte(n), byte(n>>8), byte(n>>16)), content...)
+	}
+	block(plain, header.Len(), header.Bytes())
+	for range blocks {
+		block(repeated, blockSize, []byte{0})
+	}
+	block(repeated|last, 1024, []byte{0})
+	folder := t.TempDir()
+	source := filepath.Join(folder, "bomb.tzst")
+	bazeltest.Must(t, os.WriteFile(source, bomb, 0o644))
+	c := img("layer-from-tar", requestFile(t, folder,
+		`{"kind":"layer-from-tar","version":1,"name":"//:layer","source":"zstd","compress":"zstd","level":"1","jobs":"2","estargz":false,"optimize":false}`,
+		record("source", source), record("blob", folder+"/blob"), record("metadata", folder+"/metadata")))
+	if text, failed := bombed(t, c, 150); failed {
+		t.Errorf("it says: %.1000s", text)
+	}
+}
