@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,8 +70,9 @@ func (p *pusher) Push(ctx context.Context, j bes.Job) (bes.Pushed, error) {
 	}
 	s, done := p.sessions.of(j.Invocation)
 	defer done()
-	plan.Bases = p.allowedBases(plan.Bases)
-	source, err := p.source(plan, j, s.registries)
+	bases, refused := p.allowedBases(plan.Bases)
+	plan.Bases = bases
+	source, err := p.source(plan, j, s.registries, refused)
 	if err != nil {
 		return bes.Pushed{Notes: notes}, err
 	}
@@ -116,7 +118,7 @@ func pushes(plan deploy.Plan, asked bool) (ops []deploy.Operation, notes []strin
 	return ops, notes, strange
 }
 
-// allowed is an error for a plan that leads to registries that the operator does not want. A base there is not read; that is found out
+// allowed is an error for a plan that leads to registries that the operator does not want. A base there is not read, which the error says
 // when nobody else has its layers.
 func (p *pusher) allowed(plan deploy.Plan, ops []deploy.Operation) error {
 	for _, op := range ops {
@@ -131,8 +133,8 @@ func (p *pusher) allowed(plan deploy.Plan, ops []deploy.Operation) error {
 	return nil
 }
 
-// source has every blob of a plan: on this machine, if that is allowed; in the cache; or in the registries of its bases.
-func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries) (blob.Source, error) {
+// source has every blob of a plan: on this machine, if that is allowed; in the cache; or in the registries of its bases, except those that are refused.
+func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries, refused []blob.Named) (blob.Source, error) {
 	moved := new(blob.Counter)
 	all := p.localSources(plan, j, moved)
 	if p.cache != nil {
@@ -142,21 +144,30 @@ func (p *pusher) source(plan deploy.Plan, j bes.Job, from wiring.Registries) (bl
 	if err != nil {
 		return nil, err
 	}
-	return explained(plan, blob.Fallback(append(all, bases...)...)), nil
+	return explained(plan, blob.Fallback(slices.Concat(all, bases, refused)...)), nil
 }
 
-// allowedBases leaves out the registries that the operator does not want.
-func (p *pusher) allowedBases(bases []deploy.Base) (out []deploy.Base) {
+// allowedBases leaves out the registries that the operator does not want. In their stead are sources that say so.
+func (p *pusher) allowedBases(bases []deploy.Base) (out []deploy.Base, refused []blob.Named) {
 	for _, b := range bases {
 		allowed := deploy.Base{Repository: b.Repository, Digest: b.Digest}
 		for _, registry := range b.Registries {
-			if ref, err := oci.NewReference(registry, b.Repository); err == nil && p.registries.has(ref.Name()) {
+			ref, err := oci.NewReference(registry, b.Repository)
+			switch {
+			case err != nil:
+			case p.registries.has(ref.Name()):
 				allowed.Registries = append(allowed.Registries, registry)
+			default:
+				refused = append(refused, blob.Named{Name: ref.Name(), Source: blob.SourceFunc(refuse)})
 			}
 		}
 		out = append(out, allowed)
 	}
-	return out
+	return out, refused
+}
+
+func refuse(context.Context, oci.Descriptor) (io.ReadCloser, error) {
+	return nil, fmt.Errorf("this server does not read there (--allow-registry): %w", blob.ErrNotFound)
 }
 
 // localSources are the runfiles of the plan's target, and the output tree that it is in, when the plan is a file of this machine.

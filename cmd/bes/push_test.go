@@ -258,7 +258,7 @@ func TestALayerOfTheBaseComesFromItsRegistry(t *testing.T) {
 		plan := deploy.Plan{Blobs: blobs, Bases: []deploy.Base{{Registries: []string{registry}, Repository: "base"}}}
 		plan.Operations = []deploy.Operation{pushTo(to, "app", "bes", root)}
 		_, err = c.pusher(options{registries: places{to + "/app"}}).Push(t.Context(), c.job(plan))
-		wantError(t, err, "not found") // the base may not be read
+		wantError(t, err, registry+"/base: this server does not read there (--allow-registry)")
 		proxy.Reset()
 		if _, err := c.pusher(options{}).Push(t.Context(), c.job(plan)); err != nil {
 			t.Error(err)
