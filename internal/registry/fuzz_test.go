@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -46,6 +47,9 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+// tenth is the range of the eleventh byte, as the distribution specification and RFC 9110 let it be written.
+var tenth = regexp.MustCompile(`^(bytes )?0*10-0*10(/.*)?$`)
+
 // FuzzContentRange goes through an upload that has ten bytes: only a range that begins there, and is as long as the body, is taken.
 func FuzzContentRange(f *testing.F) {
 	for _, s := range []string{"10-10", "bytes 10-10/20", "0-0", "10-9", "+10-10", "10-99999999999999999999", "-", "10-10/", "a-b", "010-10"} {
@@ -74,7 +78,7 @@ func FuzzContentRange(f *testing.F) {
 		if taken != (u.Size() == 11) || !taken && u.Size() != 10 {
 			t.Errorf("%q: %d, and the upload has %d bytes", header, answer.Code, u.Size())
 		}
-		if taken && header != "" && !strings.Contains(header, "10-10") {
+		if taken && header != "" && !tenth.MatchString(header) {
 			t.Errorf("%q was taken", header)
 		}
 	})
