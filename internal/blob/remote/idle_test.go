@@ -154,7 +154,7 @@ func (s *stalling) Read(p []byte) (int, error) {
 
 // TestWhatIsSlowIsLeftAlone: a transfer that moves, a source that takes its time, and a registry that works at what it got.
 func TestWhatIsSlowIsLeftAlone(t *testing.T) {
-	const long = 2500 * time.Millisecond
+	const long = 7500 * time.Millisecond
 	body := blobtest.Bytes("slow", 16<<20)
 	d := blobtest.Describe(body)
 	slowly := func(r io.Reader) io.Reader { return &slow{r, len(body) / 20, long / 20} }
@@ -192,7 +192,7 @@ func TestWhatIsSlowIsLeftAlone(t *testing.T) {
 				c.src = blobtest.Content(body)
 			}
 			_, address := remotetest.NewProxy(t, remotetest.Olareg(t), c.fault)
-			repo := open(t, remote.New(remote.Options{Idle: time.Second}), address, "app")
+			repo := open(t, remote.New(remote.Options{Idle: 3 * time.Second}), address, "app")
 			start := time.Now()
 			if err := repo.Put(t.Context(), d, c.src); err != nil { // without retrying
 				t.Fatal(err)
