@@ -1,7 +1,7 @@
 // Package pull copies images, or single blobs, out of the first of several registries that delivers them.
 //
 // The entry points are [Image] and [Blobs]. The law: the registries are asked in their order, the next one only for what those
-// before it did not deliver, and what a registry delivers is verified, by the sink, before anybody sees it. When none delivers, one error says what
+// before it did not deliver, and what a registry delivers is verified before anybody sees it. When none delivers, one error says what
 // each of them said.
 package pull
 
@@ -41,7 +41,7 @@ func Image(ctx context.Context, to blob.Sink, from []Origin, reference string) (
 		if root, err = o.resolve(ctx, reference, wait); err != nil {
 			return err
 		}
-		_, err = blob.Copy(ctx, to, patient(o, wait), blob.CopyOptions{Shallow: true, Leave: isAttestation}, root)
+		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, patient(o, wait)), blob.CopyOptions{Shallow: true, Leave: isAttestation}, root)
 		return err
 	})
 	return root, err
@@ -58,7 +58,7 @@ func Blobs(ctx context.Context, to blob.Sink, from []Origin, blobs ...oci.Descri
 		if err != nil {
 			return err
 		}
-		_, err = blob.Copy(ctx, to, patient(o, wait), blob.CopyOptions{}, sized...)
+		_, err = blob.Copy(ctx, to, blob.Verify(o.Name, patient(o, wait)), blob.CopyOptions{}, sized...)
 		return err
 	})
 }
