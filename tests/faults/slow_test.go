@@ -137,14 +137,13 @@ func isCut(host, beginning string, slowly bool) bool {
 
 func ends(c net.Conn, beginning string, slowly bool) bool {
 	defer c.Close()
-	_, err := io.WriteString(c, beginning)
 	go func() {
-		for ; slowly && err == nil; _, err = io.WriteString(c, "x") {
+		for _, err := io.WriteString(c, beginning); slowly && err == nil; _, err = io.WriteString(c, "x") {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}()
 	c.SetReadDeadline(time.Now().Add(time.Minute))
-	_, err = io.Copy(io.Discard, c)
+	_, err := io.Copy(io.Discard, c)
 	return !os.IsTimeout(err)
 }
 
