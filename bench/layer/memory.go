@@ -1,11 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"os"
 	"os/exec"
-	"strings"
 	"time"
+
+	"github.com/bazel-contrib/rules_img/tests/memory"
 )
 
 // watch looks every few milliseconds how much memory programs have had at most. What it returns ends that, and is the sum. It is 0 where
@@ -18,7 +17,7 @@ func watch(programs []*exec.Cmd) func() int64 {
 		for tick := time.Tick(5 * time.Millisecond); ; {
 			for i, p := range programs {
 				if p.Process != nil {
-					peaks[i] = max(peaks[i], peak(p.Process.Pid))
+					peaks[i] = max(peaks[i], memory.PeakOf(p.Process.Pid))
 				}
 			}
 			select {
@@ -37,16 +36,4 @@ func watch(programs []*exec.Cmd) func() int64 {
 		}
 		return sum
 	}
-}
-
-// peak is the most that a running process had in memory.
-func peak(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, after, _ := strings.Cut(string(b), "VmHWM:")
-	var kilobytes int64
-	fmt.Sscan(after, &kilobytes)
-	return kilobytes << 10
 }

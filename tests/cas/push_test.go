@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bazel-contrib/rules_img/internal/blob"
 	"github.com/bazel-contrib/rules_img/internal/blob/blobtest"
@@ -17,6 +16,7 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/deploy"
 	"github.com/bazel-contrib/rules_img/internal/oci"
 	"github.com/bazel-contrib/rules_img/tests/bazeltest"
+	"github.com/bazel-contrib/rules_img/tests/memory"
 )
 
 // TestAPushStreamsWhateverTheSizeOfItsLayers pushes more from a cache than the process may have memory.
@@ -101,27 +101,6 @@ func push(t *testing.T, plan string, env ...string) (peak int64, said string, er
 	cmd.Env = append(os.Environ(), append(env, "RUNFILES_DIR="+filepath.Dir(plan))...)
 	var talk strings.Builder
 	cmd.Stderr = &talk
-	bazeltest.Must(t, cmd.Start())
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for tick := time.Tick(5 * time.Millisecond); ; {
-		select {
-		case err := <-done:
-			return peak, talk.String(), err
-		case <-tick:
-			peak = max(peak, residentPeak(cmd.Process.Pid))
-		}
-	}
-}
-
-// residentPeak is the most memory that a running process had.
-func residentPeak(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, after, _ := strings.Cut(string(b), "VmHWM:")
-	var kilobytes int64
-	fmt.Sscan(after, &kilobytes)
-	return kilobytes << 10
+	peak, err = memory.Peak(cmd)
+	return peak, talk.String(), err
 }
