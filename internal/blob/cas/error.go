@@ -108,7 +108,8 @@ func oneLine(s *status.Status) string {
 		}
 		return r
 	}, s.Message())
-	if text == context.DeadlineExceeded.Error() {
+	// The server looks at the clock, too, and may be the first to end a call that took too long.
+	if text == context.DeadlineExceeded.Error() || s.Code() == codes.DeadlineExceeded && strings.HasPrefix(text, "stream terminated by RST_STREAM") {
 		text = "no answer in time"
 	}
 	if len(text) > 300 {
