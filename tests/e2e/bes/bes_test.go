@@ -276,7 +276,7 @@ func pushesWhileBuilding(s *scene) {
 	if len(all) != 200 || count(all, "done") != 200 {
 		s.Errorf("%d jobs, %d done\n%s", len(all), count(all, "done"), s.bes.log())
 	}
-	if n := strings.Count(s.bes.log(), "msg=accepted"); n != 200 {
+	if n := strings.Count(s.bes.log(), "msg=accepted"); n > 200 { // it may be fewer: who is killed has no time to say what it has accepted
 		s.Errorf("200 plans were accepted %d times", n)
 	}
 	for i := range 200 {
