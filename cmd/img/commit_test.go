@@ -100,7 +100,7 @@ func TestARegistryThatIsSilentIsNotWaitedForForever(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	c := committer{endpoint: endpoint, conn: conn, retry: blob.Retry{Attempts: 2, Wait: 1}, within: 200 * time.Millisecond}
+	c := committer{endpoint: endpoint, conn: conn, retry: blob.Retry{Attempts: 2, Wait: 1}, within: time.Second}
 	_, err = c.commit(t.Context(), oci.Reference{Registry: "reg.test", Repository: "app"}, []oci.Descriptor{oci.Describe("", nil)})
 	if err == nil || !strings.Contains(err.Error(), "commit to app: no answer in time (DeadlineExceeded) (tried 2 times)") {
 		t.Errorf("error is %v", err)

@@ -173,7 +173,7 @@ func TestInterruptingADeployEndsItAtOnce(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(500 * time.Millisecond) // until img has heard of it, too
+		time.Sleep(3 * time.Second) // until img has heard of it, too
 		interrupt()
 	}()
 	var stdout, stderr bytes.Buffer

@@ -64,8 +64,6 @@ func TestTheClockOfARegistryJumps(t *testing.T) {
 			}
 			if days > 0 {
 				await(t, "what nothing names is gone", func() bool { return there() == 0 })
-			} else if there() != 2 {
-				t.Error("what may still be named is gone")
 			}
 			if got, err := pullWhole(t.Context(), host, "app", "latest"); err != nil || got.Digest != root.Digest {
 				t.Errorf("latest is %s, %v", got.Digest, err)
@@ -76,6 +74,9 @@ func TestTheClockOfARegistryJumps(t *testing.T) {
 				t.Errorf("latest is %s, %v: want the image that was pushed after the jump", got.Digest, err)
 			}
 			stop()
+			if days < 0 && there() != 2 {
+				t.Error("what may still be named is gone")
+			}
 			if strings.Contains(log.String(), "level=ERROR") {
 				t.Errorf("the log says: %s", log)
 			}

@@ -17,7 +17,7 @@ func TestWhoDeletesComesToIt(t *testing.T) {
 	root, index := t.TempDir(), []byte(`{"schemaVersion":2,"manifests":[]}`)
 	busy, other := repository(t, open(t, root, store.Limits{}), "busy"), repository(t, open(t, root, store.Limits{}), "other")
 	d := putBlob(t, other, "to be deleted")
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var all errgroup.Group
 	begun := make(chan struct{}, 16)
@@ -41,6 +41,7 @@ func TestWhoDeletesComesToIt(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}
+	defer time.AfterFunc(time.Minute, stop).Stop()
 	if err := other.DeleteBlob(t.Context(), d.Digest); err != nil {
 		t.Error(err)
 	}

@@ -50,7 +50,7 @@ func TestTheDiskIsWaitedForWithoutTheLock(t *testing.T) {
 	}
 	finished := make(chan error)
 	go func() { finished <- u.Finish(t.Context(), oci.DigestOf(body)) }()
-	for until := time.Now().Add(10 * time.Second); unsettled(t, path) > 0 && time.Now().Before(until); {
+	for until := time.Now().Add(25 * time.Second); unsettled(t, path) > 0 && time.Now().Before(until); {
 		time.Sleep(time.Millisecond)
 	}
 	if n := unsettled(t, path); n > 0 {
