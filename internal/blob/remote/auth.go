@@ -237,8 +237,8 @@ func lifetime(seconds int) time.Duration {
 }
 
 // whence says where credentials were looked for, and whether any were found.
-func (a *authorizer) whence() (string, bool) {
-	c, err := a.lookUp()
+func (a *authorizer) whence(ctx context.Context) (string, bool) {
+	c, err := a.credentials(ctx)
 	found := err == nil && *c != (authn.AuthConfig{})
 	if k, ok := a.keychain.(interface{ Whence() string }); ok {
 		return k.Whence(), found

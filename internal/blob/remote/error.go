@@ -96,7 +96,7 @@ func statusOf(err error) int {
 func (e *Error) has(code string) bool { return slices.Contains(e.Codes, code) }
 
 // refusal makes an error of an answer that is not the one wanted. serves says that others are served meanwhile.
-func (h *host) refusal(r request, resp *http.Response, serves bool) error {
+func (h *host) refusal(ctx context.Context, r request, resp *http.Response, serves bool) error {
 	e := &Error{
 		Registry: h.name(), Repository: r.access.repository, What: r.what, Status: resp.StatusCode, serves: serves,
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
@@ -112,7 +112,7 @@ func (h *host) refusal(r request, resp *http.Response, serves bool) error {
 	if resp.Request != nil && !h.owns(resp.Request.URL) {
 		e.Message += ", said by " + resp.Request.URL.Host
 	}
-	e.hint = h.hint(e)
+	e.hint = h.hint(ctx, e)
 	return e
 }
 
@@ -196,6 +196,6 @@ func (h *host) trouble(ctx context.Context, r request, err error) error {
 		e.Status, e.cause = token.StatusCode, nil
 		e.Message = fmt.Sprintf("the token server said %d %s", token.StatusCode, strings.ToLower(http.StatusText(token.StatusCode)))
 	}
-	e.hint = h.hint(e)
+	e.hint = h.hint(ctx, e)
 	return e
 }

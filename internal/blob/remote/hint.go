@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -9,11 +10,11 @@ import (
 )
 
 // hint says what a person can do about e.
-func (h *host) hint(e *Error) string {
+func (h *host) hint(ctx context.Context, e *Error) string {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden || e.has("DENIED"):
-		return h.loginHint(e)
+		return h.loginHint(ctx, e)
 	case e.has("NAME_UNKNOWN"):
 		return fmt.Sprintf("%s has no repository %s: make it first if the registry does not do so by itself", e.Registry, e.Repository)
 	case e.has("TOOMANYREQUESTS") || e.Status == http.StatusTooManyRequests:
@@ -29,8 +30,8 @@ func (h *host) hint(e *Error) string {
 }
 
 // loginHint tells someone without credentials to log in, and someone with credentials where they came from.
-func (h *host) loginHint(e *Error) string {
-	from, found := h.auth.whence()
+func (h *host) loginHint(ctx context.Context, e *Error) string {
+	from, found := h.auth.whence(ctx)
 	if !found {
 		return fmt.Sprintf("run docker login %s (%s)", e.Registry, from)
 	}

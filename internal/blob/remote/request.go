@@ -45,7 +45,7 @@ func (h *host) do(ctx context.Context, turns *turns, r request, ok ...int) (*htt
 		}
 	}
 	defer drain(resp)
-	return nil, h.refusal(r, resp, serves)
+	return nil, h.refusal(ctx, r, resp, serves)
 }
 
 type turnBody struct {
