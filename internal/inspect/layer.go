@@ -260,7 +260,7 @@ type unpacked struct {
 
 // unpack reads an archive to the end of its blob, whatever comes after the archive's own end.
 func unpack(ctx context.Context, packed io.Reader, each func(File) error) (u unpacked, err error) {
-	buffered := bufio.NewReaderSize(&cancelled{ctx, packed}, 128<<10)
+	buffered := bufio.NewReaderSize(blob.Reader(ctx, packed), 128<<10)
 	plain, closer, err := u.decompress(buffered)
 	if err != nil {
 		return u, err
@@ -345,17 +345,4 @@ func ofHeader(h *tar.Header, content io.Reader) (f File, err error) {
 		}
 	}
 	return f, err
-}
-
-// cancelled is a Reader that ends with its context.
-type cancelled struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancelled) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(b)
 }

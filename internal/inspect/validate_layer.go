@@ -23,7 +23,7 @@ import (
 // opaque reads a blob that is nothing to look into.
 func (v *validator) opaque(ctx context.Context, d oci.Descriptor) error {
 	return v.blob(ctx, d, func(r io.Reader) error {
-		_, err := io.Copy(io.Discard, &cancelled{ctx, r})
+		_, err := io.Copy(io.Discard, blob.Reader(ctx, r))
 		return err
 	})
 }
@@ -37,7 +37,7 @@ func (v *validator) blob(ctx context.Context, d oci.Descriptor, do func(io.Reade
 	}
 	defer r.Close()
 	err = do(r)
-	if _, rest := io.Copy(io.Discard, &cancelled{ctx, r}); rest != nil { // that the bytes are wrong is worse than what they say
+	if _, rest := io.Copy(io.Discard, blob.Reader(ctx, r)); rest != nil { // that the bytes are wrong is worse than what they say
 		return v.trouble(ctx, d.Digest, rest)
 	}
 	v.Blobs++

@@ -14,9 +14,6 @@ import (
 	"github.com/bazel-contrib/rules_img/internal/oci"
 )
 
-// bufferSize is large because a layer has many bytes and a write to a file has a price.
-const bufferSize = 256 << 10
-
 // Upload is a blob of which not all bytes are there. What was written stays when the upload is closed, also by the death of the
 // process. One goroutine at a time may use it, and must close it.
 type Upload struct {
@@ -62,8 +59,7 @@ func (u *Upload) Append(ctx context.Context, r io.Reader) error {
 	if limit := u.repository.store.limits.BlobSize; limit > 0 {
 		r = &limited{r: r, left: limit - u.size, limit: limit}
 	}
-	_, err := io.CopyBuffer(writer{u}, reader{ctx, r}, make([]byte, bufferSize))
-	return err
+	return blob.Stream(ctx, writer{u}, r)
 }
 
 // Finish makes the upload the blob digest of its repository. When its bytes are others, or it can't be stored, it is given up.
@@ -197,19 +193,6 @@ func (s *sum) Write(p []byte) (int, error) {
 }
 
 func (s *sum) digest() oci.Digest { return oci.DigestOfSum(s.hash.Sum(nil)) }
-
-// reader looks at its context between reads, because a body on this machine does not.
-type reader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
-}
 
 // limited reads up to a limit and then, if there is more, fails.
 type limited struct {
