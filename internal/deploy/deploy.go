@@ -144,11 +144,14 @@ func checkVersion(b []byte) error {
 	return nil
 }
 
-// Encode writes the plan.
+// Encode writes the plan, unless nobody would read it.
 func (p Plan) Encode() ([]byte, error) {
 	b, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return nil, err
+	}
+	if len(b) >= MaxSize {
+		return nil, fmt.Errorf("plan of %s: would have more than the %d bytes that a plan may have: split what it deploys into several targets", p.Name, MaxSize)
 	}
 	return append(b, '\n'), nil
 }
