@@ -11,11 +11,10 @@ def written(label):
     Returns:
       (str) such as //pkg:name or @module//pkg:name.
     """
-    return "{}//{}:{}".format(_repository(label.repo_name), label.package, label.name)
+    repository = "@" + apparent(label.repo_name) if label.repo_name else ""
+    return "{}//{}:{}".format(repository, label.package, label.name)
 
-def _repository(canonical):
-    """module~, module~version and module~~extension~name as they are called in a MODULE.bazel; newer Bazels have + for ~."""
-    if not canonical:
-        return ""
+def apparent(canonical):
+    """What a MODULE.bazel calls the repository module~, module~version or module~~extension~name; newer Bazels have + for ~."""
     parts = canonical.replace("+", "~").split("~")
-    return "@" + (parts[-1] if len(parts) > 2 else parts[0])
+    return parts[-1] if len(parts) > 2 else parts[0]

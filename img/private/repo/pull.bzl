@@ -1,5 +1,6 @@
 """pull: an image in a registry as a repository."""
 
+load("//img/private:label.bzl", "apparent")
 load("//img/private/repo:fetch.bzl", "blob_path", "check_digest", "fetch_blobs", "finish", "origin", "resolve")
 load("//img/private/repo:image.bzl", "layers_of", "read_image", "write_image")
 
@@ -88,7 +89,7 @@ def registries(attr):
 
 def own_name(rctx):
     """The name that the user gave to the repository, out of Bazel's canonical one."""
-    return getattr(rctx, "original_name", None) or rctx.name.split("~")[-1].split("+")[-1]
+    return getattr(rctx, "original_name", None) or apparent(rctx.name)
 
 def asker(rctx):
     """How messages name the repository: as a BUILD file does."""
