@@ -23,3 +23,10 @@ func TestPlansNameWhatTheBuildLeft(t *testing.T) {
 		t.Error("a digest that is none is taken")
 	}
 }
+
+func TestAPlanThatNobodyWouldReadIsNotWritten(t *testing.T) {
+	p := Plan{Version: Version, Name: "//:all", Operations: []Operation{{Repository: strings.Repeat("x", MaxSize)}}}
+	if _, err := p.Encode(); err == nil || !strings.Contains(err.Error(), "plan of //:all: would have more than") {
+		t.Errorf("error is %v", err)
+	}
+}
